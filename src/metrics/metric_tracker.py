@@ -1,0 +1,48 @@
+"""Running weighted means of scalars between two points of logging.
+
+tracker = MetricTracker()
+for batch in batches:
+    tracker.update("loss", loss, weight=len(batch))  # never waits for the device
+writer.add_scalars(tracker.means())                  # waits once, for all of them
+tracker.reset()
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+class MetricTracker:
+    """Weighted mean of each named scalar since the last `reset()`.
+
+    Sums stay where the values live. Reading a CUDA scalar (`loss.item()`) at every step makes
+    the CPU wait for the GPU, and the GPU then waits for the CPU to queue the next step.
+    """
+
+    def __init__(self) -> None:
+        self._totals: dict[str, Tensor | float] = {}
+        self._weights: dict[str, float] = {}
+
+    def update(self, name: str, value: Tensor | float, weight: float = 1.0) -> None:
+        """Add `value` (a number or a tensor of one element) with a weight, such as a batch size.
+
+        A NaN or an infinity stays in the mean: the caller decides what is worth counting.
+        """
+        if isinstance(value, Tensor):
+            value = value.detach().float().reshape(())
+        self._totals[name] = self._totals.get(name, 0.0) + value * weight
+        self._weights[name] = self._weights.get(name, 0.0) + weight
+
+    def means(self) -> dict[str, float]:
+        """Means by name, in the order the names were first seen. Synchronises with the device."""
+        tensors = {name: total for name, total in self._totals.items() if torch.is_tensor(total)}
+        read = dict(zip(tensors, torch.stack(list(tensors.values())).tolist())) if tensors else {}
+        totals = {**self._totals, **read}
+        return {
+            name: float(totals[name]) / weight for name, weight in self._weights.items() if weight
+        }
+
+    def reset(self) -> None:
+        self._totals.clear()
+        self._weights.clear()

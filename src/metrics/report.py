@@ -1,0 +1,40 @@
+"""Error rates as a table for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_HEADER = ("split", "decoder", "WER %", "95% interval", "CER %", "sub", "del", "ins", "utterances")
+
+
+def format_table(summaries: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
+    """`{split: {decoder: summary}}` as of `RecognitionMetrics.summary`, a line a decoder."""
+    rows = [_HEADER]
+    for split, decoders in summaries.items():
+        for decoder, rates in decoders.items():
+            if "wer" not in rates:
+                continue
+            low, high = rates["wer_interval"]
+            edits = (str(rates[kind]) for kind in ("substitutions", "deletions", "insertions"))
+            rows.append(
+                (
+                    split,
+                    decoder,
+                    f"{100 * rates['wer']:.2f}",
+                    f"{100 * low:.2f} - {100 * high:.2f}",
+                    f"{100 * rates['cer']:.2f}",
+                    *edits,
+                    str(rates["utterances"]),
+                )
+            )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADER))]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if column < 2 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths))
+        )
+        for row in rows
+    ]
+    lines.insert(1, "-" * len(lines[0]))
+    return "\n".join(lines)
