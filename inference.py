@@ -1,0 +1,56 @@
+"""Transcribe recordings with a run folder's recogniser.
+
+python inference.py datasets.test.audio_dir=DIR inferencer.from_pretrained=saved/RUN
+python inference.py datasets.test.audio_dir=DIR datasets.test.transcription_dir=TEXTS \
+    inferencer.from_pretrained=saved/RUN                    # and score the transcripts
+
+Model, text encoder and features come from the run folder. The exit code is 3 if some
+recordings could not be read; the others are transcribed all the same.
+"""
+
+from __future__ import annotations
+
+import hydra
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from src.logger import setup_logging
+from src.metrics import format_table
+from src.trainer import Inferencer
+from src.trainer.build import build_metrics
+from src.trainer.device import choose_device
+from src.trainer.pretrained import load_pretrained
+from src.utils.entry_point import entry_point
+from src.utils.errors import UserError
+
+EXIT_SOME_FAILED = 3
+
+
+@hydra.main(version_base=None, config_path="configs", config_name="inference")
+@entry_point
+def main(config: DictConfig) -> int:
+    setup_logging()
+    settings = dict(config.inferencer)
+    run = settings.pop("from_pretrained")
+    if run is None:
+        raise UserError("say which recogniser: inferencer.from_pretrained=saved/RUN")
+    device = choose_device(config.device)
+    pretrained = load_pretrained(run, device)
+    metrics = build_metrics(config.metrics, pretrained.text_encoder, pretrained.frame_seconds)
+    inferencer = Inferencer(pretrained, metrics, device=device, **settings)
+    rate = pretrained.transforms.log_mel.sample_rate
+
+    summaries, failures = {}, []
+    for split, dataset_config in config.datasets.items():
+        dataset = instantiate(dataset_config, sample_rate=rate)
+        summaries[split], failed = inferencer.transcribe(split, dataset)
+        failures += failed
+    if any("wer" in rates for summary in summaries.values() for rates in summary.values()):
+        print(format_table(summaries))
+    for failure in failures:
+        print(f"failed: {failure['path']}: {failure['error']}")
+    return EXIT_SOME_FAILED if failures else 0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,10 @@
+"""Log-probabilities in, hypotheses out.
+
+Every decoder is called as `decoder(log_probs [B, T, V], log_prob_length [B])` and gives, for
+each utterance, its hypotheses, best first.
+"""
+
+from src.decoding.argmax import ArgmaxDecoder
+from src.decoding.hypothesis import Hypothesis, Word
+
+__all__ = ["ArgmaxDecoder", "Hypothesis", "Word"]

@@ -1,0 +1,3 @@
+from src.loss.ctc import CTCLoss
+
+__all__ = ["CTCLoss"]

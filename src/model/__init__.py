@@ -1,0 +1,3 @@
+from src.model.conformer import Conformer
+
+__all__ = ["Conformer"]

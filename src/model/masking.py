@@ -1,0 +1,11 @@
+"""Which frames of a padded batch are speech."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def length_mask(length: Tensor, size: int) -> Tensor:
+    """length [B] -> [B, size] bool, True for the frames before each length."""
+    return torch.arange(size, device=length.device) < length[:, None]

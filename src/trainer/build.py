@@ -1,0 +1,133 @@
+"""From a composed config to a trainer, in the order in which one part needs another."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from torch.utils.data import DataLoader
+
+from src.datasets import BaseDataset, Collate, DurationBatchSampler, drop_unalignable
+from src.logger import CSVWriter, MultiWriter
+from src.metrics import RecognitionMetrics
+from src.text_encoder import CTCTextEncoder
+from src.trainer.base_trainer import BaseTrainer
+from src.trainer.device import choose_device
+from src.trainer.pretrained import frame_seconds
+from src.utils.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+
+def build_trainer(config: DictConfig, run_dir: Path) -> BaseTrainer:
+    """Everything `config` names, put together."""
+    device = choose_device(config.device)
+    datasets = build_datasets(config)
+    if missing := {"train", "val"} - datasets.keys():
+        raise UserError(f"datasets has no {' and no '.join(sorted(missing))}; training needs both")
+    text_encoder = instantiate(config.text_encoder).fit(datasets["train"].texts)
+    text_encoder.save(run_dir / "text_encoder")
+    transforms = instantiate(config.transforms).to(device)
+    model = instantiate(config.model, vocab_size=len(text_encoder)).to(device)
+    logger.info("%s with %.2fM parameters", type(model).__name__, _parameters(model) / 1e6)
+
+    def frames(seconds: float) -> int:
+        samples = torch.tensor(round(seconds * transforms.log_mel.sample_rate))
+        return int(model.output_length(transforms.log_mel.feature_length(samples)))
+
+    drop_unalignable(datasets["train"], text_encoder, frames)
+    loaders = {
+        split: build_loader(
+            dataset, text_encoder, config.dataloader, config.seed, split == "train", device
+        )
+        for split, dataset in datasets.items()
+    }
+
+    trainer_config = dict(config.trainer)
+    epoch_len = trainer_config.pop("epoch_len")
+    accumulation = trainer_config["accumulation"]
+    steps_per_epoch = epoch_len or max(1, len(loaders["train"]) // accumulation)
+    total_steps = trainer_config["epochs"] * steps_per_epoch
+    optimizer = instantiate(config.optimizer, _partial_=True)(model.parameters())
+    lr_scheduler = instantiate(config.lr_scheduler, _partial_=True)(
+        optimizer, total_steps=total_steps
+    )
+    return instantiate(trainer_config, _partial_=True)(
+        model=model,
+        transforms=transforms,
+        criterion=instantiate(config.loss).to(device),
+        optimizer=optimizer,
+        lr_scheduler=lr_scheduler,
+        text_encoder=text_encoder,
+        loaders=loaders,
+        metrics=build_metrics(config.metrics, text_encoder, frame_seconds(model, transforms)),
+        writer=build_writer(config, run_dir),
+        run_dir=run_dir,
+        device=device,
+        steps_per_epoch=steps_per_epoch,
+    )
+
+
+def build_datasets(config: DictConfig) -> dict[str, BaseDataset]:
+    """Every split that `datasets` names; a split set to null is left out."""
+    return {
+        split: instantiate(dataset) for split, dataset in config.datasets.items() if dataset
+    }
+
+
+def build_loader(
+    dataset: BaseDataset,
+    text_encoder: CTCTextEncoder,
+    config: DictConfig,
+    seed: int,
+    shuffle: bool,
+    device: torch.device,
+) -> DataLoader:
+    """Batches of similar duration, at most `max_batch_seconds` of padded audio each."""
+    sampler = DurationBatchSampler(
+        dataset,
+        max_batch_seconds=config.max_batch_seconds,
+        max_batch_size=config.max_batch_size,
+        shuffle=shuffle,
+        seed=seed,
+    )
+    return DataLoader(
+        dataset,
+        batch_sampler=sampler,
+        collate_fn=Collate(text_encoder),
+        num_workers=config.num_workers,
+        pin_memory=device.type == "cuda",
+        # a generator of its own: fetching data never moves the global one, nor a resumed run's
+        generator=torch.Generator().manual_seed(seed),
+    )
+
+
+def build_metrics(
+    config: DictConfig, text_encoder: CTCTextEncoder, frame_seconds: float
+) -> RecognitionMetrics:
+    """`metrics` is a dict of named decoders, nothing more."""
+    return RecognitionMetrics(
+        {
+            name: instantiate(decoder, _partial_=True)(
+                text_encoder=text_encoder, frame_seconds=frame_seconds
+            )
+            for name, decoder in config.items()
+        }
+    )
+
+
+def build_writer(config: DictConfig, run_dir: Path) -> MultiWriter:
+    """CSV and JSON lines always, and what `writer` names beside them."""
+    plain: Any = OmegaConf.to_container(config, resolve=True)
+    extra = instantiate(config.writer, _partial_=True)(
+        run_dir=run_dir, run_name=run_dir.name, config=plain
+    )
+    return MultiWriter([CSVWriter(run_dir), extra])
+
+
+def _parameters(model: torch.nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())

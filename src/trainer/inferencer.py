@@ -1,0 +1,117 @@
+"""Recordings in, transcripts out, with a trained recogniser."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from src.datasets import BaseDataset, Collate, DurationBatchSampler
+from src.datasets.tolerant import TolerantCollate, TolerantDataset
+from src.metrics import RecognitionMetrics, update_summary, write_table
+from src.trainer.pretrained import Pretrained
+
+logger = logging.getLogger(__name__)
+
+TRANSCRIPTS_SHOWN = 10
+
+
+class Inferencer:
+    """Transcribes datasets into `save_dir/<split>/`.
+
+    `transcripts.jsonl` has a line an utterance, in the dataset's order: its hypothesis from the
+    first decoder, or the reason why there is none. `text/` has a file each. Where references
+    exist, `predictions.csv` and `save_dir/summary.json` have every decoder's errors.
+    """
+
+    def __init__(
+        self,
+        pretrained: Pretrained,
+        metrics: RecognitionMetrics,
+        save_dir: str | Path,
+        device: torch.device,
+        max_batch_seconds: float = 120.0,
+        num_workers: int = 1,
+    ) -> None:
+        self.pretrained = pretrained
+        self.metrics = metrics
+        self.save_dir = Path(save_dir)
+        self.device = device
+        self.max_batch_seconds = max_batch_seconds
+        self.num_workers = num_workers
+
+    def transcribe(self, split: str, dataset: BaseDataset) -> tuple[dict[str, Any], list[dict]]:
+        """The split's summary (see `RecognitionMetrics.summary`) and its failures."""
+        folder = self.save_dir / split
+        started = time.perf_counter()
+        self.metrics.reset()
+        records: dict[str, dict[str, Any]] = {}
+        failures: list[dict[str, Any]] = list(getattr(dataset, "failures", []))
+        with torch.inference_mode():
+            for batch, unreadable in tqdm(self._loader(dataset), split, disable=None):
+                failures += unreadable
+                if batch is not None:
+                    self._decode(batch)
+                    records.update(self._write_texts(batch, folder / "text"))
+        elapsed = time.perf_counter() - started
+
+        in_order = [row["utterance_id"] for row in dataset.index]
+        lines = [records[name] for name in in_order if name in records] + failures
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "transcripts.jsonl").open("w", encoding="utf-8") as file:
+            file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+        summary = self.metrics.summary()
+        if any("wer" in rates for rates in summary.values()):
+            write_table(folder / "predictions.csv", self.metrics.rows())
+        update_summary(self.save_dir / "summary.json", split, summary)
+        seconds = sum(record["duration"] for record in records.values())
+        logger.info(
+            "%s: %d recordings, %.1f minutes of audio in %.1f s (%.0fx real time), %d failed; see %s",
+            *(split, len(records), seconds / 60, elapsed, seconds / elapsed, len(failures), folder),
+        )
+        return summary, failures
+
+    def _loader(self, dataset: BaseDataset) -> DataLoader:
+        return DataLoader(
+            TolerantDataset(dataset),
+            batch_sampler=DurationBatchSampler(dataset, self.max_batch_seconds, shuffle=False),
+            collate_fn=TolerantCollate(Collate(self.pretrained.text_encoder)),
+            num_workers=self.num_workers,
+        )
+
+    def _decode(self, batch: dict[str, Any]) -> None:
+        for key, value in batch.items():
+            if isinstance(value, Tensor):
+                batch[key] = value.to(self.device)
+        batch.update(self.pretrained.transforms(**batch))
+        batch.update(self.pretrained.model(**batch))
+        batch["hypotheses"] = self.metrics.update(batch)
+
+    def _write_texts(self, batch: dict[str, Any], folder: Path) -> dict[str, dict[str, Any]]:
+        """One .txt an utterance; returns each utterance's line of transcripts.jsonl."""
+        best = [n_best[0] for n_best in next(iter(batch["hypotheses"].values()))]
+        records = {}
+        for name, path, duration, reference, hypothesis in zip(
+            *(batch[key] for key in ("utterance_id", "path", "duration", "text")), best
+        ):
+            file = folder / f"{name}.txt"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(hypothesis.text + "\n", encoding="utf-8")
+            records[name] = {
+                "utterance_id": name,
+                "path": path,
+                "duration": round(duration, 3),
+                "text": hypothesis.text,
+                "score": hypothesis.score,
+                "words": [asdict(word) for word in hypothesis.words],
+                **({} if reference is None else {"reference": reference}),
+            }
+        return records

@@ -1,0 +1,71 @@
+"""A trained recogniser from its run folder: model, text encoder and features together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from src.model import Conformer
+from src.text_encoder import CTCTextEncoder, load_text_encoder
+from src.trainer.checkpoint import find_checkpoint, load_weights, run_dir_of
+from src.trainer.run_folder import read_run_config
+from src.transforms import Transforms
+from src.utils.errors import UserError
+
+
+@dataclass
+class Pretrained:
+    """What `load_pretrained` found, in evaluation mode and on the device."""
+
+    model: Conformer
+    transforms: Transforms
+    text_encoder: CTCTextEncoder
+    config: DictConfig
+    run_dir: Path
+
+    @property
+    def frame_seconds(self) -> float:
+        return frame_seconds(self.model, self.transforms)
+
+
+def frame_seconds(model: Conformer, transforms: Transforms) -> float:
+    """Seconds between two frames of log-probabilities."""
+    return model.subsampling.factor * transforms.log_mel.hop_seconds
+
+
+def load_pretrained(path: str | Path, device: torch.device | str = "cpu") -> Pretrained:
+    """`path` is a run folder (its best checkpoint, else its last) or a checkpoint folder."""
+    checkpoint = find_checkpoint(path, prefer=("best", "last"))
+    run_dir = run_dir_of(checkpoint)
+    config = read_run_config(run_dir)
+    for part in ("model", "transforms"):
+        if part not in config:
+            raise UserError(f"{run_dir / 'config.yaml'} has no {part}; it is not a run's config")
+        _refuse_foreign_targets(OmegaConf.to_container(config[part]), run_dir)
+    text_encoder = load_text_encoder(run_dir / "text_encoder")
+    model = instantiate(config.model, vocab_size=len(text_encoder))
+    load_weights(checkpoint, model)
+    transforms = instantiate(config.transforms)
+    return Pretrained(
+        model.to(device).eval(), transforms.to(device).eval(), text_encoder, config, run_dir
+    )
+
+
+def _refuse_foreign_targets(node: Any, run_dir: Path) -> None:
+    """A run folder may come from anyone: its config may name this repository's classes only."""
+    if isinstance(node, dict):
+        target = str(node.get("_target_", "src."))
+        if not target.startswith("src."):
+            raise UserError(
+                f"{run_dir / 'config.yaml'} asks for {target}, which is not part of this "
+                "repository; a run folder may name classes in src only"
+            )
+        node = list(node.values())
+    if isinstance(node, list):
+        for child in node:
+            _refuse_foreign_targets(child, run_dir)

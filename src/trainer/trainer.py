@@ -1,0 +1,35 @@
+"""What one batch of speech recognition is."""
+
+from __future__ import annotations
+
+from src.logger import spectrogram_image
+from src.trainer.base_trainer import BaseTrainer, Batch
+
+EXAMPLES = 10
+
+
+class Trainer(BaseTrainer):
+    """CTC training: waveforms to features, features to log-probabilities, these to a loss."""
+
+    def process_batch(self, batch: Batch) -> Batch:
+        batch = self.to_device(batch)
+        batch.update(self.transforms(**batch))
+        batch.update(self.model(**batch))
+        batch.update(self.criterion(**batch))
+        return batch
+
+    def log_examples(self, batch: Batch) -> None:
+        """References beside predictions, and one utterance to see and to hear."""
+        decoder = next(iter(self.metrics.decoders))
+        rows = [row for row in self.metrics.rows() if row["decoder"] == decoder][:EXAMPLES]
+        columns = ["utterance_id", "reference", "prediction", "wer", "cer"]
+        self.writer.add_table(
+            "predictions", columns, [[row[column] for column in columns] for row in rows]
+        )
+        frames, samples = int(batch["feature_length"][0]), int(batch["audio_length"][0])
+        features = batch["features"][0, :frames]
+        title = f"{batch['utterance_id'][0]}: {batch['text'][0]}"
+        self.writer.add_image("spectrogram", spectrogram_image(features, title))
+        self.writer.add_audio(
+            "audio", batch["audio"][0, :samples].cpu(), self.transforms.log_mel.sample_rate
+        )

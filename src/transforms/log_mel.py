@@ -1,0 +1,52 @@
+"""Waveform to log-mel spectrogram, a batch at a time on the training device."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torchaudio.transforms import MelSpectrogram
+
+
+class LogMel(nn.Module):
+    """`n_mels` bands of log power, windows of `window` and steps of `hop` seconds (Hann, HTK mel).
+
+    Beyond its end an utterance is taken as silent, whether it stands alone or is padded in a
+    batch, so its frames do not depend on its neighbours.
+    """
+
+    def __init__(
+        self,
+        sample_rate: int = 16000,
+        n_mels: int = 80,
+        window: float = 0.025,
+        hop: float = 0.010,
+        n_fft: int = 512,
+    ) -> None:
+        super().__init__()
+        self.sample_rate = sample_rate
+        self.n_mels = n_mels
+        self.hop_samples = round(hop * sample_rate)
+        self.mel = MelSpectrogram(
+            sample_rate=sample_rate,
+            n_fft=n_fft,
+            win_length=round(window * sample_rate),
+            hop_length=self.hop_samples,
+            n_mels=n_mels,
+            center=True,
+            pad_mode="constant",
+        )
+
+    @property
+    def hop_seconds(self) -> float:
+        return self.hop_samples / self.sample_rate
+
+    def feature_length(self, audio_length: Tensor) -> Tensor:
+        """Frames of an utterance of `audio_length` samples."""
+        return audio_length // self.hop_samples + 1
+
+    def forward(self, audio: Tensor, audio_length: Tensor) -> tuple[Tensor, Tensor]:
+        """audio [B, S], zero beyond each length [B] -> features [B, F, n_mels], lengths [B]."""
+        with torch.autocast(audio.device.type, enabled=False):
+            power = self.mel(audio.float())
+        # 2^-24 is the power of rounding noise in 16-bit audio; it keeps digital silence finite
+        return (power + 2.0**-24).log().transpose(1, 2), self.feature_length(audio_length)

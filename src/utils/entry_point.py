@@ -1,0 +1,46 @@
+"""What a person sees when a command cannot go on: one sentence, no traceback."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+
+from hydra.errors import InstantiationException
+from omegaconf.errors import OmegaConfBaseException
+
+from src.utils.errors import UserError
+
+EXIT_USER_ERROR = 2
+
+
+def entry_point(main: Callable[..., int | None]) -> Callable[..., None]:
+    """Wraps a main function; its return value is the exit code.
+
+    User errors, and mistakes in the config that Hydra finds on building an object, are printed
+    as `error: ...` with exit code 2. Any other exception is a defect and keeps its traceback.
+    """
+
+    @functools.wraps(main)
+    def run(*args: object, **kwargs: object) -> None:
+        try:
+            code = main(*args, **kwargs)
+        except KeyboardInterrupt:
+            sys.exit("interrupted")
+        except (UserError, InstantiationException, OmegaConfBaseException) as error:
+            print(f"error: {_sentence(error)}", file=sys.stderr)
+            sys.exit(EXIT_USER_ERROR)
+        if code:
+            sys.exit(code)
+
+    return run
+
+
+def _sentence(error: BaseException) -> str:
+    """The user's error at the root of Hydra's wrapping, or Hydra's own words on one line."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, UserError):
+            return str(cause)
+        cause = cause.__cause__
+    return " ".join(str(error).split())

@@ -1,0 +1,41 @@
+"""Train a recogniser, then evaluate it.
+
+python train.py                                             # configs/baseline.yaml
+python train.py text_encoder=sp_ctc_text_encoder            # one choice changed
+python train.py -cn=demo                                    # minutes on two CPU cores
+python train.py -cn=onebatchtest                            # does it learn at all?
+python train.py trainer.resume_from=saved/RUN               # go on after an interruption
+
+`python train.py --help` lists every choice; each is a file in configs/.
+"""
+
+from __future__ import annotations
+
+import hydra
+from omegaconf import DictConfig
+
+from src.logger import setup_logging
+from src.metrics import format_table
+from src.trainer.build import build_trainer
+from src.trainer.run_folder import open_run_folder
+from src.utils.entry_point import entry_point
+from src.utils.random_state import seed_everything
+
+
+@hydra.main(version_base=None, config_path="configs", config_name="baseline")
+@entry_point
+def main(config: DictConfig) -> None:
+    run_dir = open_run_folder(config)
+    setup_logging(run_dir / "log.txt")
+    seed_everything(config.seed)
+    trainer = build_trainer(config, run_dir)
+    trainer.train()
+    summaries = trainer.test()
+    trainer.writer.close()
+    if summaries:
+        print(format_table(summaries))
+    print(f"run folder: {run_dir}")
+
+
+if __name__ == "__main__":
+    main()
