@@ -46,3 +46,12 @@ class MetricTracker:
     def reset(self) -> None:
         self._totals.clear()
         self._weights.clear()
+
+    def state_dict(self) -> dict[str, dict[str, float]]:
+        """Totals and weights as plain numbers, to go on from after a restart."""
+        totals = {name: float(total) for name, total in self._totals.items()}
+        return {"totals": totals, "weights": dict(self._weights)}
+
+    def load_state_dict(self, state: dict[str, dict[str, float]]) -> None:
+        self._totals = dict(state["totals"])
+        self._weights = dict(state["weights"])

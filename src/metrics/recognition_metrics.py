@@ -57,24 +57,29 @@ class RecognitionMetrics:
         self._results: dict[str, list[UtteranceResult]] = {name: [] for name in self.decoders}
         self._decode_seconds: dict[str, float] = defaultdict(float)
 
-    def update(self, batch: Mapping[str, Any]) -> None:
+    def update(self, batch: Mapping[str, Any]) -> dict[str, list[list[Any]]]:
         """Decode a batch with every decoder and score it where it has references.
 
         Args:
             batch: `log_probs` [B, T, V], `log_prob_length` [B], and lists of B: `text` (None
                 where there is no reference), `utterance_id`, `path`, `duration` in seconds.
+
+        Returns:
+            Each decoder's hypotheses: name -> for each of B, best first.
         """
+        n_bests = {}
         log_probs, log_prob_length = batch["log_probs"], batch["log_prob_length"]
         for name, decoder in self.decoders.items():
             _wait_for(log_probs.device)  # or the model's own time would count as decoding
             started = time.perf_counter()
-            hypotheses = decoder(log_probs, log_prob_length)
+            n_bests[name] = hypotheses = decoder(log_probs, log_prob_length)
             self._decode_seconds[name] += time.perf_counter() - started
 
             self._results[name] += [
                 _score(best_first[0], **utterance)
                 for best_first, utterance in zip(hypotheses, _utterances(batch), strict=True)
             ]
+        return n_bests
 
     def summary(self) -> dict[str, dict[str, Any]]:
         """Corpus-level figures of each decoder, ready for JSON.

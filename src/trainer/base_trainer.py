@@ -238,7 +238,7 @@ class BaseTrainer:
 
     def _report(self, split: str) -> None:
         update_summary(self.run_dir / "summary.json", split, self.metrics.summary())
-        write_table(self.run_dir / "tables" / f"{split}.csv", self.metrics.rows())
+        write_table(self.metrics.rows(), self.run_dir / "tables" / f"{split}.csv")
 
     def test(self) -> dict[str, dict[str, Any]]:
         """The best checkpoint on every split that took no part in training or selection."""

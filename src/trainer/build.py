@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any
 
 import torch
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from torch.utils.data import DataLoader
 
 from src.datasets import BaseDataset, Collate, DurationBatchSampler, drop_unalignable
@@ -122,11 +121,7 @@ def build_metrics(
 
 def build_writer(config: DictConfig, run_dir: Path) -> MultiWriter:
     """CSV and JSON lines always, and what `writer` names beside them."""
-    plain: Any = OmegaConf.to_container(config, resolve=True)
-    extra = instantiate(config.writer, _partial_=True)(
-        run_dir=run_dir, run_name=run_dir.name, config=plain
-    )
-    return MultiWriter([CSVWriter(run_dir), extra])
+    return MultiWriter([CSVWriter(run_dir), instantiate(config.writer, run_dir=str(run_dir))])
 
 
 def _parameters(model: torch.nn.Module) -> int:

@@ -70,7 +70,7 @@ class Inferencer:
             file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
         summary = self.metrics.summary()
         if any("wer" in rates for rates in summary.values()):
-            write_table(folder / "predictions.csv", self.metrics.rows())
+            write_table(self.metrics.rows(), folder / "predictions.csv")
         update_summary(self.save_dir / "summary.json", split, summary)
         seconds = sum(record["duration"] for record in records.values())
         logger.info(

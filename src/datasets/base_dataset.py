@@ -1,0 +1,130 @@
+"""An index of utterances, the limits on it, and the audio behind it.
+
+A dataset builds its index (one plain dict per utterance: `utterance_id`, `path`, `text`,
+`duration`, `speaker`) and hands it to `BaseDataset`, which does the rest.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from src.datasets.audio import read_audio
+from src.utils.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+Row = dict[str, Any]
+
+
+class BaseDataset(torch.utils.data.Dataset):
+    """Utterances as `{"audio": FloatTensor [S], "text", "utterance_id", "path", "duration",
+    "speaker"}`; `text` is None where there is no transcript.
+
+    Args:
+        index: one row per utterance (keys above, without the audio).
+        sample_rate: of the audio returned, in Hz; files are resampled to it.
+        min_duration, max_duration: in seconds, inclusive; outside them an utterance is dropped.
+        max_text_length: in characters of normalised text.
+        limit: keep the first `limit` utterances, after the filters and the shuffle.
+        shuffle_index: shuffle the index once, by `seed`.
+        seed: of that shuffle.
+        name: what the log calls this dataset; by default the name of the class.
+
+    Raises:
+        UserError: nothing is left after the filters.
+    """
+
+    def __init__(
+        self,
+        index: list[Row],
+        sample_rate: int = 16000,
+        min_duration: float | None = None,
+        max_duration: float | None = None,
+        max_text_length: int | None = None,
+        limit: int | None = None,
+        shuffle_index: bool = False,
+        seed: int = 0,
+        name: str | None = None,
+    ) -> None:
+        self.sample_rate = sample_rate
+        self.name = name or type(self).__name__
+        self.index = index
+        if not index:
+            raise UserError(f"{self.name} is empty: check the folder it reads.")
+        if limit is not None and limit < 1:
+            raise UserError(f"{self.name}: limit={limit} keeps nothing; use null to keep all.")
+
+        if min_duration is not None:
+            self.filter(
+                lambda row: row["duration"] >= min_duration, f"shorter than {min_duration} s"
+            )
+        if max_duration is not None:
+            self.filter(
+                lambda row: row["duration"] <= max_duration, f"longer than {max_duration} s"
+            )
+        if max_text_length is not None:
+            self.filter(
+                lambda row: len(row["text"] or "") <= max_text_length,
+                f"text longer than {max_text_length} characters",
+            )
+        if shuffle_index:
+            self.index = random.Random(seed).sample(self.index, len(self.index))
+        if limit is not None:
+            self.index = self.index[:limit]
+        logger.info("%s: %d utterances, %.2f h", self.name, len(self), _hours(self.index))
+
+    def filter(self, keep: Callable[[Row], bool], reason: str) -> None:
+        """Drops the rows for which `keep(row)` is False and logs how many, how long and why.
+
+        Raises:
+            UserError: no row is kept.
+        """
+        kept: list[Row] = []
+        dropped: list[Row] = []
+        for row in self.index:
+            (kept if keep(row) else dropped).append(row)
+        if not dropped:
+            return
+        logger.info(
+            "%s: dropped %d of %d utterances (%.2f h): %s",
+            self.name,
+            len(dropped),
+            len(self.index),
+            _hours(dropped),
+            reason,
+        )
+        if not kept:
+            raise UserError(
+                f"{self.name}: all {len(dropped)} utterances left are dropped ({reason}): "
+                "change the limit or the data."
+            )
+        self.index = kept
+
+    @property
+    def durations(self) -> list[float]:
+        """Seconds of each utterance, in the order of the index."""
+        return [row["duration"] for row in self.index]
+
+    @property
+    def texts(self) -> list[str]:
+        """Transcripts, to train a text encoder on; utterances without one are left out."""
+        return [row["text"] for row in self.index if row["text"] is not None]
+
+    def set_epoch(self, epoch: int) -> None:
+        """Recordings are the same in each epoch; datasets that vary by epoch override this."""
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, position: int) -> dict[str, Any]:
+        row = self.index[position]
+        return {**row, "audio": read_audio(row["path"], self.sample_rate)}
+
+
+def _hours(rows: list[Row]) -> float:
+    return sum(row["duration"] for row in rows) / 3600

@@ -1,0 +1,172 @@
+"""A folder of recordings to transcribe, with or without reference transcripts.
+
+CustomDirAudioDataset("recordings")
+CustomDirAudioDataset("recordings", transcription_dir="transcripts")
+"""
+
+from __future__ import annotations
+
+import logging
+import unicodedata
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from src.datasets.audio import AUDIO_EXTENSIONS, audio_duration, decode_audio
+from src.datasets.base_dataset import BaseDataset, Row
+from src.datasets.files import scan_files
+from src.text_encoder.normalize import normalize_text
+from src.utils.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+
+class CustomDirAudioDataset(BaseDataset):
+    """Recordings in `audio_dir` at any depth, sorted by path.
+
+    `utterance_id` is the path below `audio_dir` without its extension (with it, where two
+    recordings differ in nothing else). A transcript is the `.txt` at the same place below
+    `transcription_dir`, or else the only one of that name anywhere in it; recordings without
+    one have `text` None.
+
+    A recording that cannot be read is no row but an entry of `failures`
+    (`{"path", "error"}`), so that the others are transcribed.
+
+    Args:
+        audio_dir: a folder, or one audio file.
+        transcription_dir: a folder of `.txt` files in UTF-8; may be `audio_dir` itself.
+        verify: decode each recording once beforehand, which finds damage behind an intact
+            header; False reads headers only, and a damaged recording stops the run later.
+        options: as for `BaseDataset`.
+
+    Raises:
+        UserError: a folder that is missing, no audio, nothing readable, no transcript that
+            matches any recording, a transcript that is not UTF-8.
+    """
+
+    def __init__(
+        self,
+        audio_dir: str,
+        transcription_dir: str | None = None,
+        verify: bool = True,
+        **options: Any,
+    ) -> None:
+        root, names = _find_audio(Path(audio_dir))
+        texts = _read_texts(names, Path(transcription_dir)) if transcription_dir else {}
+        self.failures: list[dict[str, str]] = []
+        index: list[Row] = []
+        for name, utterance_id, (seconds, error) in zip(
+            names, _utterance_ids(names), _check_audio([root / name for name in names], verify)
+        ):
+            path = str(root / name)
+            if error is None:
+                row = {"utterance_id": utterance_id, "path": path, "text": texts.get(name)}
+                index.append({**row, "duration": seconds, "speaker": ""})
+            else:
+                self.failures.append({"path": path, "error": error})
+        if self.failures:
+            logger.warning(
+                "%s: %d of %d recordings cannot be read: %s",
+                audio_dir,
+                len(self.failures),
+                len(names),
+                ", ".join(failure["path"] for failure in self.failures[:3]),
+            )
+        if not index:
+            raise UserError(
+                f"{audio_dir} has no readable recording: {len(names)} failed, the first with: "
+                f"{self.failures[0]['error']}"
+            )
+        super().__init__(index, name=f"CustomDirAudio {audio_dir}", **options)
+
+
+def _find_audio(audio_dir: Path) -> tuple[Path, list[str]]:
+    """The folder that names are relative to, and the names of the recordings below it."""
+    if audio_dir.is_file():
+        return audio_dir.parent, [audio_dir.name]
+    if not audio_dir.is_dir():
+        raise UserError(f"audio_dir {audio_dir} does not exist: give a folder of recordings.")
+    names = [name for name in scan_files(audio_dir) if name.lower().endswith(AUDIO_EXTENSIONS)]
+    if not names:
+        extensions = " ".join(AUDIO_EXTENSIONS)
+        raise UserError(f"audio_dir {audio_dir} has no recordings ({extensions}).")
+    return audio_dir, names
+
+
+def _utterance_ids(names: list[str]) -> list[str]:
+    stems = Counter(_without_extension(name) for name in names)
+    return [
+        name if stems[_without_extension(name)] > 1 else _without_extension(name) for name in names
+    ]
+
+
+def _check_audio(paths: list[Path], verify: bool) -> list[tuple[float, str | None]]:
+    """Seconds and error of each recording."""
+
+    def check(path: Path) -> tuple[float, str | None]:
+        try:
+            if not verify:
+                return audio_duration(path), None
+            waveform, sample_rate = decode_audio(path)
+            return len(waveform) / sample_rate, None
+        except UserError as error:
+            return 0.0, str(error)
+
+    with ThreadPoolExecutor() as pool:  # soundfile decodes outside Python's lock
+        return list(pool.map(check, paths))
+
+
+def _read_texts(names: list[str], folder: Path) -> dict[str, str]:
+    """Name of a recording -> its normalised transcript, for those that have one."""
+    if not folder.is_dir():
+        raise UserError(f"transcription_dir {folder} does not exist: give a folder of .txt files.")
+    by_path: dict[str, str] = {}
+    by_stem: dict[str, list[str]] = {}
+    for transcript in scan_files(folder):
+        if transcript.lower().endswith(".txt"):
+            by_path[_key(transcript)] = transcript
+            by_stem.setdefault(_stem(transcript), []).append(transcript)
+    places_of_stem = Counter(stem for stem, _ in {(_stem(name), _key(name)) for name in names})
+
+    texts = {}
+    for name in names:
+        match = by_path.get(_key(name))
+        namesakes = by_stem.get(_stem(name), [])
+        if match is None and len(namesakes) == 1 and places_of_stem[_stem(name)] == 1:
+            match = namesakes[0]
+        if match is not None:
+            texts[name] = _read_text(folder / match)
+    if not texts:
+        raise UserError(
+            f"no .txt in transcription_dir {folder} is named like a recording, such as "
+            f"{_without_extension(names[0])}.txt: rename them or leave transcription_dir out."
+        )
+    if len(texts) < len(names):
+        logger.warning(
+            "%d of %d recordings have no transcript in %s",
+            len(names) - len(texts),
+            len(names),
+            folder,
+        )
+    return texts
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return normalize_text(path.read_text(encoding="utf-8-sig"))
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not UTF-8 text: save it as UTF-8.") from None
+
+
+def _without_extension(name: str) -> str:
+    return str(PurePosixPath(name).with_suffix(""))
+
+
+def _key(name: str) -> str:
+    # File systems differ in how they spell é: one code point or two.
+    return unicodedata.normalize("NFC", _without_extension(name))
+
+
+def _stem(name: str) -> str:
+    return PurePosixPath(_key(name)).name
