@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from src.datasets.audio import AUDIO_EXTENSIONS, audio_duration, decode_audio
+from src.datasets.audio import AUDIO_EXTENSIONS, audio_duration
 from src.datasets.base_dataset import BaseDataset, Row
 from src.datasets.files import scan_files
 from src.text_encoder.normalize import normalize_text
@@ -30,14 +30,13 @@ class CustomDirAudioDataset(BaseDataset):
     `transcription_dir`, or else the only one of that name anywhere in it; recordings without
     one have `text` None.
 
-    A recording that cannot be read is no row but an entry of `failures`
-    (`{"path", "error"}`), so that the others are transcribed.
+    A recording whose header cannot be read is no row but an entry of `failures`
+    (`{"path", "error"}`), so that the others are transcribed; damage behind an intact header
+    shows when the item is read.
 
     Args:
         audio_dir: a folder, or one audio file.
         transcription_dir: a folder of `.txt` files in UTF-8; may be `audio_dir` itself.
-        verify: decode each recording once beforehand, which finds damage behind an intact
-            header; False reads headers only, and a damaged recording stops the run later.
         options: as for `BaseDataset`.
 
     Raises:
@@ -49,7 +48,6 @@ class CustomDirAudioDataset(BaseDataset):
         self,
         audio_dir: str,
         transcription_dir: str | None = None,
-        verify: bool = True,
         **options: Any,
     ) -> None:
         root, names = _find_audio(Path(audio_dir))
@@ -57,7 +55,7 @@ class CustomDirAudioDataset(BaseDataset):
         self.failures: list[dict[str, str]] = []
         index: list[Row] = []
         for name, utterance_id, (seconds, error) in zip(
-            names, _utterance_ids(names), _check_audio([root / name for name in names], verify)
+            names, _utterance_ids(names), _read_headers([root / name for name in names])
         ):
             path = str(root / name)
             if error is None:
@@ -101,20 +99,17 @@ def _utterance_ids(names: list[str]) -> list[str]:
     ]
 
 
-def _check_audio(paths: list[Path], verify: bool) -> list[tuple[float, str | None]]:
+def _read_headers(paths: list[Path]) -> list[tuple[float, str | None]]:
     """Seconds and error of each recording."""
 
-    def check(path: Path) -> tuple[float, str | None]:
+    def read(path: Path) -> tuple[float, str | None]:
         try:
-            if not verify:
-                return audio_duration(path), None
-            waveform, sample_rate = decode_audio(path)
-            return len(waveform) / sample_rate, None
+            return audio_duration(path), None
         except UserError as error:
             return 0.0, str(error)
 
-    with ThreadPoolExecutor() as pool:  # soundfile decodes outside Python's lock
-        return list(pool.map(check, paths))
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(read, paths))
 
 
 def _read_texts(names: list[str], folder: Path) -> dict[str, str]:
