@@ -8,6 +8,7 @@ from src.datasets.collate import Collate
 from src.datasets.custom_dir_audio import CustomDirAudioDataset
 from src.datasets.librispeech import LibriSpeechDataset
 from src.datasets.manifest import ManifestDataset
+from src.datasets.synthetic_speech import SyntheticSpeechDataset
 
 __all__ = [
     "AUDIO_EXTENSIONS",
@@ -17,6 +18,7 @@ __all__ = [
     "DurationBatchSampler",
     "LibriSpeechDataset",
     "ManifestDataset",
+    "SyntheticSpeechDataset",
     "audio_duration",
     "ctc_frames_needed",
     "drop_unalignable",

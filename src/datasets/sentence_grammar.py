@@ -2,7 +2,7 @@
 """English sentences without end, from a grammar and a seed: the text of the synthetic corpus.
 
     >>> SentenceGrammar().sentence(random.Random(7), split="train")
-    'every evening the clever doctor washes nine yellow bottles'
+    'i slowly watched her yellow ladders'
 
 A sentence belongs to one split for ever, by its hash: what "test" draws, "train" never does.
 """

@@ -27,14 +27,14 @@ class ArgmaxDecoder:
         length = log_prob_length.cpu()
         T = log_probs.shape[1]
         valid = torch.arange(T) < length[:, None]
-        scores = (log_prob.double() * valid).sum(dim=1).tolist()
+        scores = log_prob.double().masked_fill(~valid, 0.0).sum(dim=1).tolist()
         run_starts = valid.clone()
         run_starts[:, 1:] &= token[:, 1:] != token[:, :-1]
 
         hypotheses = []
         for b, score in enumerate(scores):
             starts = run_starts[b].nonzero().squeeze(1)
-            ends = torch.cat([starts[1:], length[b : b + 1]])
+            ends = torch.cat([starts[1:], length[b : b + 1]])[: len(starts)]
             kept = token[b, starts] != self.text_encoder.blank
             tokens = token[b, starts[kept]].tolist()
             frames, peaks = self._peaks(log_prob[b], starts[kept], ends[kept])

@@ -47,7 +47,7 @@ class CometMLWriter(BaseWriter):
     Args:
         run_dir: the run folder.
         project_name: Comet project, made on first use.
-        run_name: name of the experiment in the project.
+        run_name: name of the experiment in the project; None is the run folder's name.
         config: logged as the experiment's parameters, nested keys joined.
         workspace: Comet workspace; None is the account's default.
         mode: "online" (demands a key), "offline" (uses none), "auto" (online if there is a key).
@@ -60,8 +60,8 @@ class CometMLWriter(BaseWriter):
         self,
         run_dir: Path | str,
         project_name: str,
-        run_name: str,
-        config: Mapping[str, Any],
+        run_name: str | None = None,
+        config: Mapping[str, Any] | None = None,
         workspace: str | None = None,
         mode: str = "auto",
     ) -> None:
@@ -76,7 +76,8 @@ class CometMLWriter(BaseWriter):
             )
         self._step, self._mode = 0, "train"
         self._warned = False
-        directory = Path(run_dir) / "comet"
+        run_dir = Path(run_dir).resolve()
+        directory = run_dir / "comet"
         directory.mkdir(parents=True, exist_ok=True)
 
         def start(online: bool) -> Any:
@@ -87,7 +88,7 @@ class CometMLWriter(BaseWriter):
                 experiment_key=_experiment_key(directory),
                 mode="get_or_create",
                 online=online,
-                experiment_config=_experiment_config(comet_ml, run_name, directory),
+                experiment_config=_experiment_config(comet_ml, run_name or run_dir.name, directory),
             )
 
         self._experiment = None
@@ -97,7 +98,7 @@ class CometMLWriter(BaseWriter):
             if api_key is not None:
                 logger.warning("Comet cannot be reached: this run goes to %s instead.", directory)
             self._experiment = self._attempt(start, online=False)
-        self._log("log_parameters", dict(config))
+        self._log("log_parameters", dict(config or {}))
 
     def set_step(self, step: int, mode: str = "train") -> None:
         self._step, self._mode = step, mode

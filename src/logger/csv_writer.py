@@ -35,9 +35,9 @@ class CSVWriter(BaseWriter):
     """Writes what is logged into `run_dir`; a folder with rows of an earlier life is continued.
 
     Scalars gather into a row until the step or mode changes, or `flush()`. A row then goes out
-    in one write call to a file opened for appending, so a kill at any time leaves whole rows.
-    `metrics.jsonl` is the record; the CSV is rewritten from it (atomically) when a metric
-    appears for the first time, and at the start, which heals a kill between the two files.
+    in one write call to a file opened for appending, so a kill leaves whole rows. `metrics.jsonl`
+    is the record; the CSV is rewritten from it (atomically) when a metric appears for the first
+    time, and at the start, which heals a kill between the two files.
     NaN and infinities are written as Python's `json` does (`NaN`, `Infinity`).
 
     Args:
@@ -108,7 +108,7 @@ class CSVWriter(BaseWriter):
         if not self._jsonl.exists():
             return []
         lines = self._jsonl.read_text(encoding="utf-8").splitlines(keepends=True)
-        # A machine that lost power, unlike a killed process, can leave half a line at the end.
+        # Half a line at the end: a machine that lost power, or a disk that was full.
         whole = [line for line in lines if line.endswith("\n")]
         try:
             return [json.loads(line) for line in whole]
@@ -136,6 +136,6 @@ def _csv_text(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> str:
 
 
 def _append(path: Path, line: str) -> None:
-    """Append in one write call (no buffer in between), so that a kill cannot cut the line."""
+    """Append in one write call, with no buffer in between that a kill would lose or cut."""
     with path.open("ab", buffering=0) as file:
         file.write(line.encode())

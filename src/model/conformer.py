@@ -29,7 +29,7 @@ class Conformer(nn.Module):
         vocab_size: int,
         n_features: int = 80,
         d_model: int = 512,
-        n_layers: int = 20,
+        n_layers: int = 21,
         n_heads: int = 8,
         kernel_size: int = 31,
         ff_expansion: int = 4,

@@ -173,6 +173,7 @@ class BaseTrainer:
         }
         self.writer.set_step(self.step, "train")
         self.writer.add_scalars(row)
+        self.writer.flush()
         logger.info(
             "step %d/%d  loss %.3f  grad norm %.2f  lr %.1e  %.0fx real time, %.0f%% waiting for data",
             *(self.step, self.total_steps, row["loss"], row["grad_norm"], row["lr"]),
@@ -220,6 +221,7 @@ class BaseTrainer:
                 *(100 * rates["wer"], 100 * rates["cer"], rates["utterances"]),
             )
         self.writer.add_scalars(values)
+        self.writer.flush()
         return values
 
     def _validate(self) -> None:

@@ -7,7 +7,5 @@ from pathlib import Path
 
 
 def user_cache(name: str) -> Path:
-    """`$XDG_CACHE_HOME/asr/<name>` (by default `~/.cache/asr/<name>`), created if need be."""
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "asr" / name
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    """`$XDG_CACHE_HOME/asr/<name>` (by default `~/.cache/asr/<name>`); the caller creates it."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "asr" / name

@@ -41,6 +41,7 @@ def _sentence(error: BaseException) -> str:
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, UserError):
-            return str(cause)
+            # one raised in a DataLoader's worker comes with the worker's traceback before it
+            return str(cause).strip().rpartition("UserError: ")[2]
         cause = cause.__cause__
     return " ".join(str(error).split())

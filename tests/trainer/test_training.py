@@ -1,0 +1,161 @@
+import csv
+import json
+import math
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from src.trainer.base_trainer import BaseTrainer
+from src.trainer.build import build_trainer
+from src.trainer.pretrained import load_pretrained
+from src.trainer.run_folder import open_run_folder
+from src.utils.errors import UserError
+from src.utils.random_state import seed_everything
+
+
+def start(config):
+    run_dir = open_run_folder(config)
+    seed_everything(config.seed)
+    return build_trainer(config, run_dir)
+
+
+def rows(run_dir, *columns):
+    """The metric rows without what the clock decides."""
+    with (run_dir / "metrics.csv").open() as file:
+        return [tuple(row.get(c, "") for c in columns) for row in csv.DictReader(file)]
+
+
+def test_it_learns_the_tones(compose_tiny, tmp_path):
+    """Chance on three letters is far above: the whole path from file to WER works."""
+    trainer = start(
+        compose_tiny(
+            "transforms=none",
+            *("trainer.epochs=12", "trainer.epoch_len=25", "optimizer.lr=0.01"),
+            *("model.dropout=0.0", "trainer.monitor=argmax/cer"),
+        )
+    )
+    trainer.train()
+    summary = trainer.test()
+    assert summary["test"]["argmax"]["cer"] < 0.1
+    assert json.loads((tmp_path / "run/summary.json").read_text())["test"]["argmax"][
+        "cer"
+    ] == pytest.approx(summary["test"]["argmax"]["cer"])
+    assert {"config.yaml", "git.txt", "text_encoder", "checkpoints", "metrics.csv"} <= {
+        path.name for path in (tmp_path / "run").iterdir()
+    }
+    pretrained = load_pretrained(tmp_path / "run")
+    saved = load_file(tmp_path / "run/checkpoints/best/model.safetensors")
+    assert torch.equal(pretrained.model.head.weight, saved["head.weight"])
+
+
+@pytest.mark.parametrize("stop_at", [6, 9])
+def test_resuming_gives_the_same_run_to_the_bit(compose_tiny, tmp_path, stop_at, monkeypatch):
+    """Stopped at the end and in the middle of an epoch, with dropout and SpecAugment drawing."""
+    whole = start(compose_tiny(run_name="whole"))
+    whole.train()
+
+    stopped = start(compose_tiny("trainer.save_every=3", run_name="stopped"))
+    monkeypatch.setattr(BaseTrainer, "_should_stop", lambda self: self.step >= stop_at)
+    stopped.train()
+    monkeypatch.undo()
+    checkpoint = tmp_path / "stopped" / "checkpoints" / f"step_{stop_at}"
+    resumed = start(compose_tiny(f"trainer.resume_from={checkpoint}", run_name="stopped"))
+    assert resumed.step == stop_at
+    resumed.train()
+
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(resumed.model.state_dict()[name], value), name
+    columns = ("step", "mode", "loss", "grad_norm", "lr", "argmax/wer", "argmax/cer")
+    expected = rows(tmp_path / "whole", *columns)
+    assert len(expected) == 6 + 2  # logged every 2 of 12 steps, evaluated every 6
+    assert rows(tmp_path / "stopped", *columns) == expected
+
+
+def test_accumulated_batches_give_the_gradient_of_their_mean(compose_tiny):
+    def gradients(*overrides):
+        trainer = start(
+            compose_tiny(
+                *("transforms=none", "model.dropout=0.0", "trainer.max_grad_norm=1e9"),
+                *("overwrite=true", "dataloader.max_batch_seconds=1.5"),
+                *overrides,
+            )
+        )
+        trainer._start_clock()
+        batches = list(zip(range(2), trainer.stream))
+        return trainer, [batch for _, batch in batches]
+
+    trainer, batches = gradients("trainer.accumulation=2")
+    trainer._optimizer_step(iter(batches))
+    accumulated = {name: p.grad.clone() for name, p in trainer.model.named_parameters()}
+
+    trainer, batches = gradients()
+    losses = [trainer.process_batch(dict(batch))["loss"] for batch in batches]
+    trainer.model.zero_grad()
+    (sum(losses) / 2).backward()
+    for name, parameter in trainer.model.named_parameters():
+        torch.testing.assert_close(accumulated[name], parameter.grad, atol=1e-6, rtol=1e-4)
+
+
+def test_the_logged_gradient_norm_is_the_one_before_clipping(compose_tiny):
+    trainer = start(compose_tiny("trainer.max_grad_norm=0.01"))
+    trainer._start_clock()
+    trainer._optimizer_step(iter(trainer.stream))
+    norm = trainer.tracker.means()["grad_norm"]
+    clipped = math.sqrt(sum(p.grad.square().sum().item() for p in trainer.model.parameters()))
+    assert norm > 0.1
+    assert clipped == pytest.approx(0.01, rel=1e-3)
+
+
+def test_training_stops_when_nothing_improves(compose_tiny):
+    trainer = start(compose_tiny("trainer.epochs=50", "trainer.patience=2", "optimizer.lr=1e-9"))
+    trainer.train()
+    assert trainer.step == 6 * 3  # the first evaluation is the best, two more bring nothing
+
+
+def test_a_diverged_loss_stops_the_run_with_a_remedy(compose_tiny):
+    trainer = start(compose_tiny())
+    with torch.no_grad():
+        trainer.model.head.bias.fill_(math.nan)
+    with pytest.raises(UserError, match=r"loss became nan.*optimizer\.lr"):
+        trainer.train()
+
+
+def test_bf16_autocast_trains(compose_tiny):
+    trainer = start(compose_tiny("trainer.precision=bf16", "trainer.epochs=1"))
+    trainer.train()
+    assert all(parameter.isfinite().all() for parameter in trainer.model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("trainer.monitor=beam/wer", r"monitor=beam/wer is not measured.*argmax/wer"),
+        ("trainer.precision=fp64", r"precision 'fp64' is not one of"),
+        ("device=cuda:7", r"device=cuda:7 cannot be used here.*device=auto"),
+        ("trainer.resume_from=/nowhere", r"no checkpoint in /nowhere"),
+    ],
+)
+def test_impossible_settings_are_one_sentence(compose_tiny, override, message):
+    with pytest.raises(UserError, match=message):
+        start(compose_tiny(override))
+
+
+def test_a_run_is_never_overwritten_unasked(compose_tiny, tmp_path):
+    start(compose_tiny())
+    with pytest.raises(UserError, match="holds a run already"):
+        start(compose_tiny("overwrite=false"))
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "thesis.txt").write_text("all of it")
+    with pytest.raises(UserError, match="not a run folder"):
+        start(compose_tiny("overwrite=true", run_name="precious"))
+    assert (tmp_path / "precious" / "thesis.txt").exists()
+
+
+def test_a_run_folder_may_name_this_repositorys_classes_only(compose_tiny, tmp_path):
+    start(compose_tiny("trainer.epochs=1")).train()
+    config = tmp_path / "run" / "config.yaml"
+    text = config.read_text()
+    config.write_text(text.replace("src.transforms.SpecAugment", "os.system"))
+    with pytest.raises(UserError, match=r"asks for os\.system"):
+        load_pretrained(tmp_path / "run")

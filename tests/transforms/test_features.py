@@ -1,0 +1,120 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from src.transforms import LogMel, SpecAugment, Transforms, normalize_features
+
+
+def tone(frequency, seconds, rate=16000):
+    return torch.sin(2 * math.pi * frequency * torch.arange(int(seconds * rate)) / rate)
+
+
+def htk_mel_features(audio, n_mels=80, n_fft=512, window=400, hop=160, rate=16000):
+    """Independent log-mel in numpy, from the definitions."""
+    padded = np.pad(audio, n_fft // 2)
+    hann = np.pad(0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / window), (n_fft - window) // 2)
+    frames = [padded[s : s + n_fft] * hann for s in range(0, len(padded) - n_fft + 1, hop)]
+    power = np.abs(np.fft.rfft(frames, axis=1)) ** 2
+    mel = lambda f: 2595 * np.log10(1 + f / 700)  # noqa: E731
+    edges = 700 * (10 ** (np.linspace(0, mel(rate / 2), n_mels + 2) / 2595) - 1)
+    bins = np.linspace(0, rate / 2, n_fft // 2 + 1)
+    rise = (bins[:, None] - edges[:-2]) / np.diff(edges)[:-1]
+    fall = (edges[2:] - bins[:, None]) / np.diff(edges)[1:]
+    return np.log(power @ np.clip(np.minimum(rise, fall), 0, None) + 2.0**-24)
+
+
+def test_log_mel_agrees_with_numpy():
+    audio = torch.randn(1, 16000, generator=torch.Generator().manual_seed(0)) * 0.1
+    features, length = LogMel()(audio, torch.tensor([16000]))
+    expected = htk_mel_features(audio[0].double().numpy())
+    assert length.item() == features.shape[1] == len(expected) == 101
+    np.testing.assert_allclose(features[0].numpy(), expected, atol=2e-3)
+
+
+def test_a_tone_lands_in_its_band():
+    log_mel = LogMel()
+    for frequency in (300, 1000, 3000):
+        features, _ = log_mel(tone(frequency, 0.5)[None], torch.tensor([8000]))
+        band = features[0, 25].argmax().item()
+        centre = 700 * (10 ** ((band + 1) / 81 * math.log10(1 + 8000 / 700)) - 1)
+        assert abs(centre - frequency) < 0.06 * frequency + 20
+
+
+@pytest.mark.parametrize("samples", [1, 159, 160, 161, 4000, 16001])
+def test_features_do_not_depend_on_the_padding(samples):
+    transforms = Transforms(LogMel()).eval()
+    audio = torch.randn(samples, generator=torch.Generator().manual_seed(1))
+    padded = torch.zeros(2, samples + 5000)
+    padded[0, :samples], padded[1] = audio, torch.randn(samples + 5000)
+    alone = transforms(audio=audio[None], audio_length=torch.tensor([samples]))
+    batched = transforms(audio=padded, audio_length=torch.tensor([samples, samples + 5000]))
+    frames = alone["feature_length"].item()
+    assert batched["feature_length"][0] == frames == alone["features"].shape[1]
+    torch.testing.assert_close(
+        batched["features"][0, :frames], alone["features"][0], atol=5e-4, rtol=0
+    )
+    assert (batched["features"][0, frames:] == 0).all()
+
+
+def test_normalized_to_mean_0_and_variance_1_over_the_valid_frames():
+    features = 3 + 5 * torch.randn(3, 50, 80)
+    length = torch.tensor([50, 30, 2])
+    normalized = normalize_features(features, length)
+    for b, frames in enumerate(length.tolist()):
+        valid = normalized[b, :frames].double().numpy()
+        np.testing.assert_allclose(valid.mean(axis=0), 0, atol=1e-4)
+        np.testing.assert_allclose(valid.std(axis=0), 1, atol=1e-2)
+
+
+@pytest.mark.parametrize("audio", [torch.zeros(1, 1600), torch.ones(1, 1), torch.zeros(1, 1)])
+def test_silence_and_single_samples_stay_finite(audio):
+    out = Transforms(LogMel())(audio=audio, audio_length=torch.tensor([audio.shape[1]]))
+    assert out["features"].isfinite().all()
+
+
+class TestSpecAugment:
+    length = torch.tensor([400, 150, 10, 1])
+
+    def masked(self, seed=0, **kwargs):
+        torch.manual_seed(seed)
+        features = torch.ones(4, 400, 80)
+        return SpecAugment(**kwargs)(features, self.length) == 0
+
+    def test_masks_are_whole_bands_or_whole_frames(self):
+        masked = self.masked()
+        bands, frames = masked.all(dim=1, keepdim=True), masked.all(dim=2, keepdim=True)
+        assert (masked == (bands | frames)).all()
+        assert masked.any()
+
+    def test_time_masks_stay_inside_the_utterance(self):
+        for seed in range(20):
+            masked = self.masked(seed, freq_masks=0)
+            for b, frames in enumerate(self.length.tolist()):
+                assert not masked[b, frames:].any()
+
+    def test_mask_statistics(self):
+        """Mean width of a mask drawn from 0..W is W/2; masks of one utterance do not touch here."""
+        share = torch.stack(
+            [
+                self.masked(seed, freq_masks=1, freq_width=20, max_time_masks=0)[0, 0].float().mean()
+                for seed in range(300)
+            ]
+        )
+        assert abs(share.mean().item() - 10 / 80) < 0.012
+        widest = self.masked(1, freq_masks=0, max_time_masks=1, time_width_ratio=0.05)[0, :, 0].sum()
+        assert widest <= 20
+
+    def test_draws_differ_between_utterances(self):
+        torch.manual_seed(3)
+        out = SpecAugment()(torch.ones(8, 300, 80), torch.full((8,), 300))
+        assert len({tuple((row == 0).flatten().tolist()) for row in out}) == 8
+
+
+def test_augmentations_act_in_training_only():
+    transforms = Transforms(LogMel(), spec_augmentations=[SpecAugment()])
+    audio, length = torch.randn(2, 16000), torch.tensor([16000, 16000])
+    plain = Transforms(LogMel())(audio, length)["features"]
+    assert torch.equal(transforms.eval()(audio, length)["features"], plain)
+    assert not torch.equal(transforms.train()(audio, length)["features"], plain)
