@@ -134,13 +134,14 @@ def test_kills_at_any_time_leave_whole_rows_and_lose_none(tmp_path: Path) -> Non
     for _ in range(12):
         CSVWriter(tmp_path).truncate_after(flushed.value)
         life_began_at = flushed.value
-        process = context.Process(target=_log_for_ever, args=(tmp_path, flushed))
+        process = context.Process(target=_log_for_ever, args=(tmp_path, flushed), daemon=True)
         process.start()
         while flushed.value == life_began_at and process.is_alive():
             time.sleep(0.001)
         watch_whole_lines(tmp_path / "metrics.csv", seconds=generator.uniform(0, 0.1))
         os.kill(process.pid, signal.SIGKILL)
         process.join()
+        assert process.exitcode == -signal.SIGKILL
 
         rows = read_jsonl(tmp_path)  # raises on half a line
         assert [row["step"] for row in rows] == list(range(1, len(rows) + 1))

@@ -20,7 +20,9 @@ def _replace_for_ever(path: Path) -> None:
 def test_readers_never_see_half_a_file(tmp_path: Path) -> None:
     path = tmp_path / "file.txt"
     write_text_atomically(path, "x" * LENGTH)
-    process = multiprocessing.get_context("fork").Process(target=_replace_for_ever, args=(path,))
+    process = multiprocessing.get_context("fork").Process(
+        target=_replace_for_ever, args=(path,), daemon=True
+    )
     process.start()
     while path.read_text().startswith("x"):  # until the child is at work
         pass
