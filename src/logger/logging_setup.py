@@ -9,7 +9,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 _FILE_LINE = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
-_TALKATIVE = ("comet_ml", "filelock", "fsspec", "matplotlib", "numba", "PIL", "urllib3")
+_TALKATIVE = ("filelock", "fsspec", "matplotlib", "numba", "PIL", "urllib3")
 
 
 def setup_logging(log_file: Path | str | None = None, level: int | str = logging.INFO) -> None:
@@ -29,7 +29,7 @@ def setup_logging(log_file: Path | str | None = None, level: int | str = logging
     # force: Hydra has put its own handlers there, which would print every line twice.
     logging.basicConfig(level=level, handlers=handlers, force=True)
     for name in _TALKATIVE:
-        logging.getLogger(name).setLevel(logging.WARNING)
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 class TqdmHandler(logging.Handler):

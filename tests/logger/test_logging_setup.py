@@ -25,7 +25,7 @@ for step in range(4):
 bar.close()
 logger.debug("too fine")
 logger.warning("two utterances dropped")
-logging.getLogger("urllib3").info("noise")
+logging.getLogger("urllib3").warning("noise")
 """
 
 
