@@ -29,9 +29,11 @@ def main(config: DictConfig) -> None:
     setup_logging(run_dir / "log.txt")
     seed_everything(config.seed)
     trainer = build_trainer(config, run_dir)
-    trainer.train()
-    summaries = trainer.test()
-    trainer.writer.close()
+    try:
+        trainer.train()
+        summaries = trainer.test()
+    finally:
+        trainer.writer.close()
     if summaries:
         print(format_table(summaries))
     print(f"run folder: {run_dir}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-from src.datasets.base_dataset import BaseDataset
+from src.datasets.base_dataset import BaseDataset, Row
 from src.datasets.collate import TextEncoder
 
 
@@ -23,12 +23,12 @@ def drop_unalignable(
     Args:
         frames: seconds of audio -> frames that the model puts out for them.
     """
-    needed = {
-        row["utterance_id"]: ctc_frames_needed(text_encoder.encode(row["text"] or ""))
-        for row in dataset.index
-    }
-    dataset.filter(lambda row: needed[row["utterance_id"]] > 0, "empty transcript")
+
+    def needed(row: Row) -> int:
+        return ctc_frames_needed(text_encoder.encode(row["text"] or ""))
+
+    dataset.filter(lambda row: needed(row) > 0, "empty transcript")
     dataset.filter(
-        lambda row: frames(row["duration"]) >= needed[row["utterance_id"]],
+        lambda row: frames(row["duration"]) >= needed(row),
         "fewer frames than CTC needs for the transcript",
     )

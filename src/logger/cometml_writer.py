@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import requests
 import soundfile
+import yaml
 from torch import Tensor
 
 from src.logger.base_writer import BaseWriter
@@ -48,7 +49,8 @@ class CometMLWriter(BaseWriter):
         run_dir: the run folder.
         project_name: Comet project, made on first use.
         run_name: name of the experiment in the project; None is the run folder's name.
-        config: logged as the experiment's parameters, nested keys joined.
+        config: logged as the experiment's parameters, nested keys joined; by default what
+            `run_dir/config.yaml` holds.
         workspace: Comet workspace; None is the account's default.
         mode: "online" (demands a key), "offline" (uses none), "auto" (online if there is a key).
 
@@ -98,7 +100,7 @@ class CometMLWriter(BaseWriter):
             if api_key is not None:
                 logger.warning("Comet cannot be reached: this run goes to %s instead.", directory)
             self._experiment = self._attempt(start, online=False)
-        self._log("log_parameters", dict(config or {}))
+        self._log("log_parameters", dict(config or _run_config(run_dir)))
 
     def set_step(self, step: int, mode: str = "train") -> None:
         self._step, self._mode = step, mode
@@ -183,6 +185,11 @@ def _server_answers() -> bool:
     except requests.RequestException:
         return False
     return True
+
+
+def _run_config(run_dir: Path) -> dict[str, Any]:
+    path = run_dir / "config.yaml"
+    return dict(yaml.safe_load(path.read_text())) if path.is_file() else {}
 
 
 def _experiment_key(directory: Path) -> str:

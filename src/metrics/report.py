@@ -10,7 +10,7 @@ _HEADER = ("split", "decoder", "WER %", "95% interval", "CER %", "sub", "del", "
 
 def format_table(summaries: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
     """`{split: {decoder: summary}}` as of `RecognitionMetrics.summary`, a line a decoder."""
-    rows = [_HEADER]
+    rows: list[tuple[str, ...]] = [_HEADER]
     for split, decoders in summaries.items():
         for decoder, rates in decoders.items():
             if "wer" not in rates:

@@ -22,9 +22,10 @@ class ConvolutionModule(nn.Module):
         self.pointwise_in = nn.Linear(d_model, 2 * d_model)
         # 1 x T images with the channels last: [B, T, D] as it lies in memory. On a CPU forward +
         # backward take a quarter of the time of Conv1d on [B, D, T]
-        self.depthwise = nn.Conv2d(
+        depthwise = nn.Conv2d(
             d_model, d_model, (1, kernel_size), padding=(0, kernel_size // 2), groups=d_model
-        ).to(memory_format=torch.channels_last)
+        )
+        self.depthwise = depthwise.to(memory_format=torch.channels_last)  # type: ignore
         self.depthwise_norm = nn.LayerNorm(d_model)
         self.pointwise_out = nn.Linear(d_model, d_model)
         self.dropout = nn.Dropout(dropout)

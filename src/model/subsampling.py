@@ -28,7 +28,8 @@ class ConvolutionSubsampling(nn.Module):
         for layer in range(int(math.log2(factor))):
             in_channels = channels if layer else 1
             convolution = nn.Conv2d(in_channels, channels, 3, stride=2, padding=1)
-            self.convolutions.append(convolution.to(memory_format=torch.channels_last))
+            convolution = convolution.to(memory_format=torch.channels_last)  # type: ignore
+            self.convolutions.append(convolution)
             bands = (bands + 1) // 2
         self.linear = nn.Linear(channels * bands, d_model)
 
@@ -37,7 +38,7 @@ class ConvolutionSubsampling(nn.Module):
         return (feature_length + self.factor - 1) // self.factor
 
     def forward(self, features: Tensor, feature_length: Tensor) -> tuple[Tensor, Tensor]:
-        """features [B, F, M], feature_length [B] -> [B, T, D], lengths [B]; T = ceil(F / factor)."""
+        """features [B, F, M] -> [B, T, D] and lengths [B]; T = ceil(F / factor)."""
         x, length = features[:, None], feature_length
         for convolution in self.convolutions:
             x = x * length_mask(length, x.shape[2])[:, None, :, None]

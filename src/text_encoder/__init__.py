@@ -10,7 +10,10 @@ from src.text_encoder.normalize import ALPHABET, normalize_text
 from src.text_encoder.sentencepiece_encoder import SentencePieceCTCTextEncoder
 from src.utils.errors import UserError
 
-_TYPES = {"characters": CTCTextEncoder, "sentencepiece": SentencePieceCTCTextEncoder}
+_TYPES: dict[str, type[CTCTextEncoder]] = {
+    "characters": CTCTextEncoder,
+    "sentencepiece": SentencePieceCTCTextEncoder,
+}
 
 
 def load_text_encoder(folder: str | Path) -> CTCTextEncoder:

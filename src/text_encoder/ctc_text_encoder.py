@@ -1,10 +1,10 @@
 """Characters as CTC labels, and what every text encoder offers.
 
-    >>> encoder = CTCTextEncoder()
-    >>> encoder.decode(encoder.encode("it's on"))
-    "it's on"
-    >>> encoder.ctc_decode([0, 9, 9, 0, 9, 20])     # repeats merge, blanks part them
-    'iit'
+>>> encoder = CTCTextEncoder()
+>>> encoder.decode(encoder.encode("it's on"))
+"it's on"
+>>> encoder.ctc_decode([0, 9, 9, 0, 9, 20])     # repeats merge, blanks part them
+'iit'
 """
 
 from __future__ import annotations

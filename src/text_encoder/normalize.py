@@ -1,7 +1,7 @@
 """One normalisation for training text, references and language-model text.
 
-    >>> normalize_text("It’s  Mr. O'Neil — 'quoted', café.")
-    "it's mr o'neil quoted cafe"
+>>> normalize_text("It’s  Mr. O'Neil — 'quoted', café.")
+"it's mr o'neil quoted cafe"
 """
 
 from __future__ import annotations

@@ -86,7 +86,10 @@ class BaseTrainer:
     ) -> None:
         if precision not in PRECISIONS:
             raise UserError(f"trainer.precision {precision!r} is not one of {list(PRECISIONS)}")
-        measured = ["loss", *(f"{name}/{rate}" for name in metrics.decoders for rate in ("wer", "cer"))]
+        measured = [
+            "loss",
+            *(f"{name}/{rate}" for name in metrics.decoders for rate in ("wer", "cer")),
+        ]
         if monitor not in measured:
             raise UserError(
                 f"trainer.monitor={monitor} is not measured; choose one of {', '.join(measured)}"
@@ -97,7 +100,11 @@ class BaseTrainer:
         self.loaders, self.run_dir, self.device = loaders, run_dir, device
         self.steps_per_epoch = steps_per_epoch
         self.total_steps = epochs * steps_per_epoch
-        self.accumulation, self.max_grad_norm, self.precision = accumulation, max_grad_norm, precision
+        self.accumulation, self.max_grad_norm, self.precision = (
+            accumulation,
+            max_grad_norm,
+            precision,
+        )
         self.log_every = log_every
         self.eval_every = eval_every or steps_per_epoch
         self.save_every = save_every
@@ -175,7 +182,8 @@ class BaseTrainer:
         self.writer.add_scalars(row)
         self.writer.flush()
         logger.info(
-            "step %d/%d  loss %.3f  grad norm %.2f  lr %.1e  %.0fx real time, %.0f%% waiting for data",
+            "step %d/%d  loss %.3f  grad norm %.2f  lr %.1e  %.0fx real time, "
+            "%.0f%% waiting for data",
             *(self.step, self.total_steps, row["loss"], row["grad_norm"], row["lr"]),
             *(self.audio_seconds / elapsed, 100 * row["data_wait_share"]),
         )

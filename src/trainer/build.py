@@ -74,7 +74,7 @@ def build_trainer(config: DictConfig, run_dir: Path) -> BaseTrainer:
 def build_datasets(config: DictConfig) -> dict[str, BaseDataset]:
     """Every split that `datasets` names; a split set to null is left out."""
     return {
-        split: instantiate(dataset) for split, dataset in config.datasets.items() if dataset
+        str(split): instantiate(dataset) for split, dataset in config.datasets.items() if dataset
     }
 
 

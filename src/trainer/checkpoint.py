@@ -1,8 +1,8 @@
 """Checkpoints: weights as safetensors, everything else as plain tensors and numbers.
 
-    checkpoints/last/model.safetensors      the weights, readable by anything
-    checkpoints/last/training_state.pt      optimizer, schedule, RNG, data position; loadable with
-                                            torch.load(weights_only=True): no pickled code
+checkpoints/last/model.safetensors      the weights, readable by anything
+checkpoints/last/training_state.pt      optimizer, schedule, RNG, data position; loadable with
+                                        torch.load(weights_only=True): no pickled code
 """
 
 from __future__ import annotations

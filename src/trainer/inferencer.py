@@ -74,7 +74,8 @@ class Inferencer:
         update_summary(self.save_dir / "summary.json", split, summary)
         seconds = sum(record["duration"] for record in records.values())
         logger.info(
-            "%s: %d recordings, %.1f minutes of audio in %.1f s (%.0fx real time), %d failed; see %s",
+            "%s: %d recordings, %.1f minutes of audio in %.1f s (%.0fx real time), %d failed; "
+            "see %s",
             *(split, len(records), seconds / 60, elapsed, seconds / elapsed, len(failures), folder),
         )
         return summary, failures

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from src.logger import spectrogram_image
 from src.trainer.base_trainer import BaseTrainer, Batch
+from src.transforms import Transforms
 
 EXAMPLES = 10
 
 
 class Trainer(BaseTrainer):
     """CTC training: waveforms to features, features to log-probabilities, these to a loss."""
+
+    transforms: Transforms
 
     def process_batch(self, batch: Batch) -> Batch:
         batch = self.to_device(batch)

@@ -63,7 +63,7 @@ def test_sentencepiece_is_trained_once_per_content(tmp_path, monkeypatch):
         return SentencePieceCTCTextEncoder(45, cache_dir=str(tmp_path)).fit(texts)
 
     first = fit(TEXTS)
-    fit(TEXTS[:-1] + ["jumping foxes vex bad quick wizards"])
+    fit([*TEXTS[:-1], "jumping foxes vex bad quick wizards"])
     assert len(list(tmp_path.glob("*.model"))) == 2, "other transcripts, another model"
 
     def fail(**kwargs):

@@ -14,7 +14,9 @@ from src.utils.random_state import random_state, restore_random_state, seed_ever
 
 
 def net(width=3):
-    return nn.Sequential(nn.Linear(2, width), nn.Conv2d(1, 1, 3).to(memory_format=torch.channels_last))
+    return nn.Sequential(
+        nn.Linear(2, width), nn.Conv2d(1, 1, 3).to(memory_format=torch.channels_last)
+    )
 
 
 def test_weights_survive_and_any_safetensors_reader_can_read_them(tmp_path):

@@ -98,12 +98,16 @@ class TestSpecAugment:
         """Mean width of a mask drawn from 0..W is W/2; masks of one utterance do not touch here."""
         share = torch.stack(
             [
-                self.masked(seed, freq_masks=1, freq_width=20, max_time_masks=0)[0, 0].float().mean()
+                self.masked(seed, freq_masks=1, freq_width=20, max_time_masks=0)[0, 0]
+                .float()
+                .mean()
                 for seed in range(300)
             ]
         )
         assert abs(share.mean().item() - 10 / 80) < 0.012
-        widest = self.masked(1, freq_masks=0, max_time_masks=1, time_width_ratio=0.05)[0, :, 0].sum()
+        widest = self.masked(1, freq_masks=0, max_time_masks=1, time_width_ratio=0.05)[
+            0, :, 0
+        ].sum()
         assert widest <= 20
 
     def test_draws_differ_between_utterances(self):

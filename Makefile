@@ -1,0 +1,49 @@
+# `make help` lists the targets. All of them work in .venv, which the first one creates.
+
+VENV := .venv
+BIN := $(VENV)/bin
+# the first interpreter that the pinned requirements support; override: make PYTHON=python3.12 ...
+PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.10; do \
+	$$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null \
+	&& echo $$p && break; done)
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-slow lint format clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+install: $(VENV)/.installed  ## create .venv and install requirements.txt (about 5 GB, 2 minutes)
+
+$(VENV)/.installed: requirements.txt
+	@test -n "$(PYTHON)" || { echo "error: no Python 3.10, 3.11 or 3.12 found; install one and pass PYTHON=/path/to/it"; exit 2; }
+	@echo "installing requirements.txt into $(VENV) with $(PYTHON) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+demo: install  ## train, evaluate and transcribe synthetic speech: 8 minutes on 2 CPU cores
+	@$(BIN)/python scripts/make_synthetic_corpus.py data/synthetic --split test --size 20 --seed 1
+	@$(BIN)/python train.py -cn=demo
+	@echo; echo "Transcribing the recordings in data/synthetic/audio:"
+	@$(BIN)/python inference.py inferencer.from_pretrained=saved/demo \
+		datasets.test.audio_dir=data/synthetic/audio \
+		datasets.test.transcription_dir=data/synthetic/transcriptions
+
+test: install  ## the test suite, without its slow and GPU tests
+	@$(BIN)/python -m pytest -m "not slow and not gpu"
+
+test-slow: install  ## the slow tests: full-length trainings, stalled servers
+	@$(BIN)/python -m pytest -m slow
+
+lint: install  ## ruff and mypy
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: install  ## put the code into ruff's format
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+clean:  ## remove .venv and caches; data/ and saved/ stay
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis
