@@ -11,7 +11,7 @@ asked for, some 400 times faster than it plays, in the DataLoader's workers.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -40,10 +40,16 @@ VARIANTS = {
 }
 
 
+# Hz at which training speech is taken to be recorded; eSpeak's own is 22,050. Above it speakers are
+# smaller (higher voice and formants, quicker), below it larger: many more of them than variants.
+PLAYBACK_RATES = (19200, 20000, 20800, SAMPLE_RATE, 22400, 23200, 24000)
+
+
 @dataclass(frozen=True)
 class SyntheticUtterance:
     """All there is to know of an utterance before it is spoken.
 
+    `playback_rate` (Hz) scales the speaker's size, see `PLAYBACK_RATES`.
     `peak` is the loudest sample, in [0, 1]; silences are in seconds; `noise` is the standard
     deviation of the recording's background, as a share of `peak`, and `noise_seed` draws it.
     """
@@ -52,6 +58,7 @@ class SyntheticUtterance:
     path: str
     text: str
     voice: Voice
+    playback_rate: int
     peak: float
     leading_silence: float
     trailing_silence: float
@@ -63,16 +70,18 @@ class SyntheticUtterance:
         """Seconds, fitted to eSpeak's speech; a little too long rather than too short."""
         letters = len(self.text.replace(" ", ""))
         words = len(self.text.split())
-        speech = 9.4 * (letters + words) / self.voice.rate
+        speech = 9.4 * (letters + words) / self.voice.rate * (SAMPLE_RATE / self.playback_rate)
         return self.leading_silence + speech + self.trailing_silence
 
 
-def draw_utterance(split: str, seed: int, epoch: int, number: int) -> SyntheticUtterance:
+def draw_utterance(
+    split: str, seed: int, epoch: int, number: int, languages: Sequence[str] = ("en-us",)
+) -> SyntheticUtterance:
     """The same utterance for the same arguments, on any machine."""
     rng = random.Random(f"{seed}/{split}/{epoch}/{number}")
     text = normalize_text(_grammar().sentence(rng, split))
     voice = Voice(
-        language=rng.choice(list(LANGUAGES)),
+        language=rng.choice(languages),
         variant=rng.choice(rng.choice(VARIANTS[split])),
         rate=rng.randint(115, 170),
         pitch=rng.randint(30, 70),
@@ -83,6 +92,7 @@ def draw_utterance(split: str, seed: int, epoch: int, number: int) -> SyntheticU
         path=f"synthetic://{split}/{epoch}/{number}",
         text=text,
         voice=voice,
+        playback_rate=rng.choice(PLAYBACK_RATES) if split == "train" else SAMPLE_RATE,
         peak=rng.uniform(0.2, 0.9),
         leading_silence=rng.uniform(0.05, 0.25),
         trailing_silence=rng.uniform(0.05, 0.25),
@@ -103,10 +113,11 @@ class SyntheticSpeechDataset(BaseDataset):
         size: utterances per epoch, before the limits.
         seed: another seed, another corpus.
         fresh_each_epoch: "train" is drawn anew by `set_epoch`; the others never are.
+        languages: accents, of `src.datasets.espeak.LANGUAGES`; every voice speaks all of them.
         sample_rate, min_duration, max_duration, max_text_length: see `BaseDataset`.
 
     Raises:
-        UserError: no such split, or the wheel `espeakng-loader` is missing.
+        UserError: no such split or accent, or the wheel `espeakng-loader` is missing.
     """
 
     def __init__(
@@ -115,6 +126,7 @@ class SyntheticSpeechDataset(BaseDataset):
         size: int,
         seed: int = 0,
         fresh_each_epoch: bool = True,
+        languages: Sequence[str] = ("en-us",),
         sample_rate: int = 16000,
         min_duration: float | None = None,
         max_duration: float | None = None,
@@ -122,12 +134,15 @@ class SyntheticSpeechDataset(BaseDataset):
     ) -> None:
         if split not in SPLITS:
             raise UserError(f"no split {split!r} of synthetic speech: use {', '.join(SPLITS)}.")
+        if unknown := [name for name in languages if name not in LANGUAGES]:
+            raise UserError(f"no accent {unknown[0]!r}: use some of {', '.join(LANGUAGES)}.")
         if size < 1:
             raise UserError(f"synthetic {split}: size={size} is no corpus; use 1 or more.")
         self.split = split
         self.size = size
         self.seed = seed
         self.fresh_each_epoch = fresh_each_epoch and split == "train"
+        self.languages = list(languages)
         self._synthesizer = EspeakSynthesizer()
         self._filters: list[tuple[Callable[[Row], bool], str]] = []
         super().__init__(
@@ -162,7 +177,10 @@ class SyntheticSpeechDataset(BaseDataset):
         return {**self.__dict__, "_filters": []}
 
     def _draw(self, epoch: int) -> list[Row]:
-        drawn = [draw_utterance(self.split, self.seed, epoch, i) for i in range(self.size)]
+        drawn = [
+            draw_utterance(self.split, self.seed, epoch, i, self.languages)
+            for i in range(self.size)
+        ]
         self._utterances = {utterance.utterance_id: utterance for utterance in drawn}
         return [
             {
@@ -181,7 +199,7 @@ class SyntheticSpeechDataset(BaseDataset):
         eSpeak's own pauses are digital zeros, whose logarithm no recording has.
         """
         speech = torch.from_numpy(self._synthesizer.synthesize(utterance.text, utterance.voice))
-        speech = _resampler(self.sample_rate)(speech)
+        speech = _resampler(utterance.playback_rate, self.sample_rate)(speech)
         speech = torch.nn.functional.pad(
             speech * (utterance.peak / speech.abs().max()),
             (
@@ -200,5 +218,5 @@ def _grammar() -> SentenceGrammar:
 
 
 @cache
-def _resampler(sample_rate: int) -> torchaudio.transforms.Resample:
-    return torchaudio.transforms.Resample(SAMPLE_RATE, sample_rate)
+def _resampler(from_rate: int, to_rate: int) -> torchaudio.transforms.Resample:
+    return torchaudio.transforms.Resample(from_rate, to_rate)

@@ -111,7 +111,7 @@ def build_metrics(
     """`metrics` is a dict of named decoders, nothing more."""
     return RecognitionMetrics(
         {
-            name: instantiate(decoder, _partial_=True)(
+            str(name): instantiate(decoder, _partial_=True)(
                 text_encoder=text_encoder, frame_seconds=frame_seconds
             )
             for name, decoder in config.items()

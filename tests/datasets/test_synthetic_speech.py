@@ -6,6 +6,7 @@ import random
 import runpy
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -49,7 +50,8 @@ def test_speakers_are_of_one_split_only_and_exist():
     assert len(everyone) == len(set(everyone))
     assert set(everyone) <= set(EspeakSynthesizer().variants)
     for split, names in variants.items():
-        speakers = {row["speaker"] for row in SyntheticSpeechDataset(split, size=2000).index}
+        dataset = SyntheticSpeechDataset(split, size=2000, languages=list(LANGUAGES))
+        speakers = {row["speaker"] for row in dataset.index}
         assert speakers == {f"{lang}+{name}" for lang in LANGUAGES for name in names}
 
 
@@ -271,3 +273,28 @@ def test_draws_cover_the_ranges_evenly():
     assert random.Random("0/train/0/1").random() != random.Random("0/train/0/2").random()
     rates = np.array([u.voice.rate for u in drawn])
     assert abs(np.corrcoef(rates[1:], rates[:-1])[0, 1]) < 0.06
+
+
+def test_a_higher_playback_rate_is_a_smaller_speaker():
+    """Shorter, and every resonance higher, by the ratio of the rates: halves of a band compared."""
+    dataset = SyntheticSpeechDataset("test", size=1)
+    plain = replace(
+        draw_utterance("test", 0, 0, 0), noise=0.0, leading_silence=0, trailing_silence=0
+    )
+    small = replace(plain, playback_rate=24000)
+    ratio = 24000 / 22050
+    slow, fast = dataset._record(plain), dataset._record(small)
+    assert len(fast) == pytest.approx(len(slow) / ratio, rel=0.01)
+    assert small.estimated_duration == pytest.approx(plain.estimated_duration / ratio, rel=0.01)
+
+    def median_frequency(audio: torch.Tensor) -> float:
+        power = torch.fft.rfft(audio).abs().square()[: len(audio) // 4].cumsum(0)  # below 4 kHz
+        return torch.searchsorted(power, power[-1] / 2).item() / len(audio)
+
+    assert median_frequency(fast) / median_frequency(slow) == pytest.approx(ratio, rel=0.03)
+
+
+def test_only_training_speakers_change_size():
+    assert len({draw_utterance("train", 0, 0, i).playback_rate for i in range(100)}) == 7
+    for split in ("val", "test"):
+        assert {draw_utterance(split, 0, 0, i).playback_rate for i in range(100)} == {22050}
