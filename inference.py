@@ -3,6 +3,7 @@
 python inference.py datasets.test.audio_dir=DIR inferencer.from_pretrained=saved/RUN
 python inference.py datasets.test.audio_dir=DIR datasets.test.transcription_dir=TEXTS \
     inferencer.from_pretrained=saved/RUN                    # and score the transcripts
+python inference.py datasets=librispeech_test inferencer.from_pretrained=saved/RUN
 
 Model, text encoder and features come from the run folder. The exit code is 3 if some
 recordings could not be read; the others are transcribed all the same.
@@ -21,7 +22,6 @@ from src.trainer.build import build_metrics
 from src.trainer.device import choose_device
 from src.trainer.pretrained import load_pretrained
 from src.utils.entry_point import entry_point
-from src.utils.errors import UserError
 
 EXIT_SOME_FAILED = 3
 
@@ -31,11 +31,8 @@ EXIT_SOME_FAILED = 3
 def main(config: DictConfig) -> int:
     setup_logging()
     settings = dict(config.inferencer)
-    run = settings.pop("from_pretrained")
-    if run is None:
-        raise UserError("say which recogniser: inferencer.from_pretrained=saved/RUN")
     device = choose_device(config.device)
-    pretrained = load_pretrained(run, device)
+    pretrained = load_pretrained(settings.pop("from_pretrained"), device)
     metrics = build_metrics(config.metrics, pretrained.text_encoder, pretrained.frame_seconds)
     inferencer = Inferencer(pretrained, metrics, device=device, **settings)
     rate = pretrained.transforms.log_mel.sample_rate

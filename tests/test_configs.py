@@ -52,9 +52,9 @@ def test_every_command_has_every_group():
 
 @pytest.mark.parametrize(("group", "choice"), CHOICES)
 def test_every_choice_composes_and_names_things_that_exist(group, choice):
-    name = "inference" if choice == "folder" else "baseline"
+    name = "inference" if choice in ("folder", "librispeech_test") else "baseline"
     config = composed(name, f"{group}={choice}", *(["run_name=x"] if name == "baseline" else []))
-    OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    OmegaConf.to_container(config, resolve=True, throw_on_missing=choice not in ("manifest", "folder"))
     for target in targets(config[group]):
         try:
             get_class(target)

@@ -187,6 +187,11 @@ class BaseTrainer:
             *(self.step, self.total_steps, row["loss"], row["grad_norm"], row["lr"]),
             *(self.audio_seconds / elapsed, 100 * row["data_wait_share"]),
         )
+        if means["infinite_losses"]:
+            logger.warning(
+                "%.2f utterances a batch cannot be aligned (infinite CTC loss) and were left out",
+                means["infinite_losses"],
+            )
         if not math.isfinite(means["loss"]):
             raise UserError(
                 f"the loss became {means['loss']} before step {self.step}; resume with a lower "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -51,6 +52,8 @@ class Inferencer:
     def transcribe(self, split: str, dataset: BaseDataset) -> tuple[dict[str, Any], list[dict]]:
         """The split's summary (see `RecognitionMetrics.summary`) and its failures."""
         folder = self.save_dir / split
+        if (folder / "transcripts.jsonl").exists():  # an earlier call's texts, of other recordings
+            shutil.rmtree(folder / "text", ignore_errors=True)
         started = time.perf_counter()
         self.metrics.reset()
         records: dict[str, dict[str, Any]] = {}

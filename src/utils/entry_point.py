@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 
 from hydra.errors import InstantiationException
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from src.utils.errors import UserError
 
@@ -43,5 +43,7 @@ def _sentence(error: BaseException) -> str:
         if isinstance(cause, UserError):
             # one raised in a DataLoader's worker comes with the worker's traceback before it
             return str(cause).strip().rpartition("UserError: ")[2]
+        if isinstance(cause, MissingMandatoryValue):
+            return f"{cause.full_key} must be given: {cause.full_key}=..."
         cause = cause.__cause__
     return " ".join(str(error).split())

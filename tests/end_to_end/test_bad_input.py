@@ -18,7 +18,7 @@ MISSING_PART = ("datasets=onebatch_librispeech", "data_dir=/no/where", "datasets
         ((*TRAIN, "+model.heads=3"), "heads"),
         ((*TRAIN, "model.n_heads=5"), "n_heads 5"),
         ((*TRAIN, "trainer.resume_from=/no/run"), "no checkpoint in /no/run"),
-        (("inference.py",), "inferencer.from_pretrained=saved/RUN"),
+        (("inference.py",), "error: inferencer.from_pretrained must be given"),
         (("inference.py", "inferencer.from_pretrained=/no/run"), "no checkpoint in /no/run"),
     ],
 )  # fmt: skip
@@ -45,6 +45,12 @@ def test_a_folder_without_recordings_is_named(trained, run_command, tmp_path, pr
     assert done.stderr.strip().splitlines()[-1].startswith("error: ")
     assert str(folder) in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_folder_to_transcribe_must_be_given(trained, run_command):
+    done = run_command("inference.py", f"inferencer.from_pretrained={trained[0]}")
+    assert done.returncode == 2
+    assert "error: datasets.test.audio_dir must be given" in done.stderr
 
 
 def test_a_checkpoint_of_another_architecture_is_refused(trained, run_command, tmp_path):
