@@ -13,10 +13,11 @@ from torch.utils.data import DataLoader
 from src.datasets import BaseDataset, Collate, DurationBatchSampler, drop_unalignable
 from src.logger import CSVWriter, MultiWriter
 from src.metrics import RecognitionMetrics
-from src.text_encoder import CTCTextEncoder
+from src.text_encoder import CTCTextEncoder, load_text_encoder
 from src.trainer.base_trainer import BaseTrainer
 from src.trainer.device import choose_device
 from src.trainer.pretrained import frame_seconds
+from src.trainer.run_folder import record_run
 from src.utils.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -28,8 +29,7 @@ def build_trainer(config: DictConfig, run_dir: Path) -> BaseTrainer:
     datasets = build_datasets(config)
     if missing := {"train", "val"} - datasets.keys():
         raise UserError(f"datasets has no {' and no '.join(sorted(missing))}; training needs both")
-    text_encoder = instantiate(config.text_encoder).fit(datasets["train"].texts)
-    text_encoder.save(run_dir / "text_encoder")
+    text_encoder = build_text_encoder(config, datasets["train"].texts, run_dir)
     transforms = instantiate(config.transforms).to(device)
     model = instantiate(config.model, vocab_size=len(text_encoder)).to(device)
     logger.info("%s with %.2fM parameters", type(model).__name__, _parameters(model) / 1e6)
@@ -55,7 +55,7 @@ def build_trainer(config: DictConfig, run_dir: Path) -> BaseTrainer:
     lr_scheduler = instantiate(config.lr_scheduler, _partial_=True)(
         optimizer, total_steps=total_steps
     )
-    return instantiate(trainer_config, _partial_=True)(
+    trainer = instantiate(trainer_config, _partial_=True)(
         model=model,
         transforms=transforms,
         criterion=instantiate(config.loss).to(device),
@@ -69,6 +69,18 @@ def build_trainer(config: DictConfig, run_dir: Path) -> BaseTrainer:
         device=device,
         steps_per_epoch=steps_per_epoch,
     )
+    if config.trainer.resume_from:  # only now is it sure that the config fits the checkpoint
+        record_run(config, run_dir)
+    return trainer
+
+
+def build_text_encoder(config: DictConfig, texts: list[str], run_dir: Path) -> CTCTextEncoder:
+    """A new run's encoder learns from `texts` and is saved; a resumed run keeps its own."""
+    if config.trainer.resume_from:
+        return load_text_encoder(run_dir / "text_encoder")
+    text_encoder = instantiate(config.text_encoder).fit(texts)
+    text_encoder.save(run_dir / "text_encoder")
+    return text_encoder
 
 
 def build_datasets(config: DictConfig) -> dict[str, BaseDataset]:

@@ -18,27 +18,31 @@ CONFIG = "config.yaml"
 
 
 def open_run_folder(config: DictConfig) -> Path:
-    """Creates the run folder and records the config and the state of the code in it.
+    """The run's folder, ready to be written.
 
-    A resumed run goes on in the folder it came from. A folder that holds a run already is
-    replaced only with `overwrite=true`.
+    A resumed run goes on in the folder it came from, as it is. A folder that holds a run already
+    is replaced only with `overwrite=true`.
     """
     if config.trainer.resume_from:
-        run_dir = run_dir_of(find_checkpoint(config.trainer.resume_from, prefer=("last", "best")))
-    else:
-        run_dir = Path(config.save_dir) / config.run_name
-        if run_dir.exists() and any(run_dir.iterdir()):
-            _make_room(run_dir, config.overwrite)
+        return run_dir_of(find_checkpoint(config.trainer.resume_from, prefer=("last", "best")))
+    run_dir = Path(config.save_dir) / config.run_name
+    if run_dir.exists() and any(run_dir.iterdir()):
+        _make_room(run_dir, config.overwrite)
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
-        OmegaConf.save(config, run_dir / CONFIG, resolve=True)
+        record_run(config, run_dir)
     except OSError as error:
         raise UserError(
             f"the run folder {run_dir} cannot be written ({error.strerror}); set save_dir to a "
             "folder that can"
         ) from None
-    save_git_snapshot(run_dir)
     return run_dir
+
+
+def record_run(config: DictConfig, run_dir: Path) -> None:
+    """Writes the resolved config and the state of the code into the run folder."""
+    OmegaConf.save(config, run_dir / CONFIG, resolve=True)
+    save_git_snapshot(run_dir)
 
 
 def _make_room(run_dir: Path, overwrite: bool) -> None:

@@ -54,8 +54,10 @@ def test_a_folder_to_transcribe_must_be_given(trained, run_command):
 
 
 def test_a_checkpoint_of_another_architecture_is_refused(trained, run_command, tmp_path):
+    config = (trained[0] / "config.yaml").read_text()
     done = run_command(*TRAIN, "model.d_model=72", f"trainer.resume_from={trained[0]}")
     assert done.returncode == 2
+    assert (trained[0] / "config.yaml").read_text() == config, "the run is as it was"
     assert "another architecture" in done.stderr
     assert "Traceback" not in done.stderr
 

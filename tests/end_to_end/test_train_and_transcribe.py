@@ -108,7 +108,7 @@ def test_odd_files_are_transcribed_and_broken_ones_listed(
     (folder / "notes.txt").write_text("not audio")
     done = run_command(
         "inference.py",
-        f"'datasets.test.audio_dir={folder}'",
+        f'datasets.test.audio_dir="{folder}"',
         f"inferencer.from_pretrained={trained[0]}",
         f"inferencer.save_dir={tmp_path / 'out'}",
     )

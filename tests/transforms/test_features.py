@@ -60,7 +60,7 @@ def test_features_do_not_depend_on_the_padding(samples):
 
 def test_normalized_to_mean_0_and_variance_1_over_the_valid_frames():
     features = 3 + 5 * torch.randn(3, 50, 80)
-    length = torch.tensor([50, 30, 2])
+    length = torch.tensor([50, 30, 20])
     normalized = normalize_features(features, length)
     for b, frames in enumerate(length.tolist()):
         valid = normalized[b, :frames].double().numpy()
