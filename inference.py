@@ -12,13 +12,12 @@ recordings could not be read; the others are transcribed all the same.
 from __future__ import annotations
 
 import hydra
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from src.logger import setup_logging
 from src.metrics import format_table
 from src.trainer import Inferencer
-from src.trainer.build import build_metrics
+from src.trainer.build import build_datasets, build_metrics
 from src.trainer.device import choose_device
 from src.trainer.pretrained import load_pretrained
 from src.utils.entry_point import entry_point
@@ -38,8 +37,7 @@ def main(config: DictConfig) -> int:
     rate = pretrained.transforms.log_mel.sample_rate
 
     summaries, failures = {}, []
-    for split, dataset_config in config.datasets.items():
-        dataset = instantiate(dataset_config, sample_rate=rate)
+    for split, dataset in build_datasets(config, sample_rate=rate).items():
         summaries[split], failed = inferencer.transcribe(split, dataset)
         failures += failed
     if any("wer" in rates for summary in summaries.values() for rates in summary.values()):

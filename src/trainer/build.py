@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import torch
 from hydra.utils import instantiate
@@ -83,10 +84,12 @@ def build_text_encoder(config: DictConfig, texts: list[str], run_dir: Path) -> C
     return text_encoder
 
 
-def build_datasets(config: DictConfig) -> dict[str, BaseDataset]:
-    """Every split that `datasets` names; a split set to null is left out."""
+def build_datasets(config: DictConfig, **options: Any) -> dict[str, BaseDataset]:
+    """Every split that `datasets` names, with `options`; a split set to null is left out."""
     return {
-        str(split): instantiate(dataset) for split, dataset in config.datasets.items() if dataset
+        str(split): instantiate(dataset, **options)
+        for split, dataset in config.datasets.items()
+        if dataset
     }
 
 
