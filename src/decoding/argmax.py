@@ -11,6 +11,7 @@ from torch import Tensor
 from src.decoding.hypothesis import Hypothesis
 from src.decoding.word_times import words_of_tokens
 from src.text_encoder import CTCTextEncoder
+from src.utils.masking import length_mask
 
 
 class ArgmaxDecoder:
@@ -25,8 +26,7 @@ class ArgmaxDecoder:
         """log_probs [B, T, V] and lengths [B] -> a list of one hypothesis for each of B."""
         log_prob, token = (x.cpu() for x in log_probs.max(dim=-1))  # [B, T] each
         length = log_prob_length.cpu()
-        T = log_probs.shape[1]
-        valid = torch.arange(T) < length[:, None]
+        valid = length_mask(length, log_probs.shape[1])
         scores = log_prob.double().masked_fill(~valid, 0.0).sum(dim=1).tolist()
         run_starts = valid.clone()
         run_starts[:, 1:] &= token[:, 1:] != token[:, :-1]

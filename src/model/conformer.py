@@ -16,7 +16,7 @@ import math
 from torch import Tensor, nn
 
 from src.model.conformer_block import ConformerBlock
-from src.model.masking import length_mask
+from src.utils.masking import length_mask
 from src.model.positions import rotary_positions, sinusoidal_positions
 from src.model.subsampling import ConvolutionSubsampling
 

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from src.model.masking import length_mask
+from src.utils.masking import length_mask
 
 
 class ConvolutionSubsampling(nn.Module):

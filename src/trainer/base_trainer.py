@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader
@@ -318,10 +318,3 @@ class BaseTrainer:
             disable=not sys.stderr.isatty(),
             dynamic_ncols=True,
         )
-
-    def to_device(self, batch: Batch) -> Batch:
-        """The batch with its tensors on the training device."""
-        return {
-            key: value.to(self.device, non_blocking=True) if isinstance(value, Tensor) else value
-            for key, value in batch.items()
-        }

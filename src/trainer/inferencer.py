@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from src.datasets import BaseDataset, Collate, DurationBatchSampler
 from src.datasets.tolerant import TolerantCollate, TolerantDataset
 from src.metrics import RecognitionMetrics, update_summary, write_table
+from src.trainer.device import to_device
 from src.trainer.pretrained import Pretrained
 
 logger = logging.getLogger(__name__)
@@ -92,9 +92,7 @@ class Inferencer:
         )
 
     def _decode(self, batch: dict[str, Any]) -> None:
-        for key, value in batch.items():
-            if isinstance(value, Tensor):
-                batch[key] = value.to(self.device)
+        batch.update(to_device(batch, self.device))
         batch.update(self.pretrained.transforms(**batch))
         batch.update(self.pretrained.model(**batch))
         batch["hypotheses"] = self.metrics.update(batch)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from src.logger import spectrogram_image
 from src.trainer.base_trainer import BaseTrainer, Batch
+from src.trainer.device import to_device
 from src.transforms import Transforms
 
 EXAMPLES = 10
@@ -15,7 +16,7 @@ class Trainer(BaseTrainer):
     transforms: Transforms
 
     def process_batch(self, batch: Batch) -> Batch:
-        batch = self.to_device(batch)
+        batch = to_device(batch, self.device)
         batch.update(self.transforms(**batch))
         batch.update(self.model(**batch))
         batch.update(self.criterion(**batch))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
+
+from src.utils.masking import length_mask
 
 
 def normalize_features(features: Tensor, feature_length: Tensor) -> Tensor:
@@ -11,8 +12,7 @@ def normalize_features(features: Tensor, feature_length: Tensor) -> Tensor:
 
     features [B, F, M], feature_length [B] -> [B, F, M].
     """
-    frames = torch.arange(features.shape[1], device=features.device)
-    valid = (frames < feature_length[:, None])[..., None]
+    valid = length_mask(feature_length, features.shape[1])[..., None]
     count = feature_length[:, None, None].clamp_min(1)
     mean = (features * valid).sum(dim=1, keepdim=True) / count
     centred = (features - mean) * valid

@@ -10,7 +10,7 @@ from torch import nn
 from src.model.attention import SelfAttention
 from src.model.conformer import Conformer
 from src.model.convolution import ConvolutionModule
-from src.model.masking import length_mask
+from src.utils.masking import length_mask
 from src.model.positions import rotary_positions, rotate, sinusoidal_positions
 from src.model.subsampling import ConvolutionSubsampling
 

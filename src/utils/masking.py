@@ -1,4 +1,4 @@
-"""Which frames of a padded batch are speech."""
+"""Which positions of a padded batch are real."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from torch import Tensor
 
 
 def length_mask(length: Tensor, size: int) -> Tensor:
-    """length [B] -> [B, size] bool, True for the frames before each length."""
+    """length [B] -> [B, size] bool, True before each length."""
     return torch.arange(size, device=length.device) < length[:, None]
