@@ -16,9 +16,9 @@ import math
 from torch import Tensor, nn
 
 from src.model.conformer_block import ConformerBlock
-from src.utils.masking import length_mask
 from src.model.positions import rotary_positions, sinusoidal_positions
 from src.model.subsampling import ConvolutionSubsampling
+from src.utils.masking import length_mask
 
 
 class Conformer(nn.Module):

@@ -10,9 +10,9 @@ from torch import nn
 from src.model.attention import SelfAttention
 from src.model.conformer import Conformer
 from src.model.convolution import ConvolutionModule
-from src.utils.masking import length_mask
 from src.model.positions import rotary_positions, rotate, sinusoidal_positions
 from src.model.subsampling import ConvolutionSubsampling
+from src.utils.masking import length_mask
 
 CONFIGS = str(Path(__file__).parents[2] / "configs")
 SIZES = {
