@@ -49,7 +49,7 @@ class LMArrays(NamedTuple):
 
 
 @numba.njit(cache=True, nogil=True)
-def lookup(lm: LMArrays, state: int, word: int) -> tuple[float, int]:
+def lookup(lm: LMArrays, state: int | np.int64, word: int) -> tuple[float, np.int64]:
     """ln P(word | state) and the state after it."""
     log_prob = 0.0
     while state != 0:
@@ -257,7 +257,7 @@ def _natural(log10: np.ndarray) -> np.ndarray:
 
 def _with_unknown(unigrams: ArpaSection) -> ArpaSection:
     return ArpaSection(
-        np.append(unigrams.words, np.int32([[len(unigrams.words)]]), axis=0),
+        np.append(unigrams.words, np.array([[len(unigrams.words)]], np.int32), axis=0),
         np.append(unigrams.log10_prob, np.float32(MISSING_UNKNOWN_LOG10)),
         np.append(unigrams.log10_backoff, np.float32(0)),
     )

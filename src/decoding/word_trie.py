@@ -81,7 +81,7 @@ def _level(word_id: np.ndarray, best: np.ndarray, word_node: np.ndarray) -> Trie
 
 
 @numba.njit(cache=True, nogil=True)
-def step(trie: TrieArrays, node: int, char: int) -> int:
+def step(trie: TrieArrays, node: int, char: int) -> int | np.int64:
     """The child of `node` by `char`, -1 if there is none or `node` is -1."""
     if node < 0:
         return -1
@@ -93,7 +93,7 @@ def step(trie: TrieArrays, node: int, char: int) -> int:
 
 
 @numba.njit(cache=True, nogil=True)
-def _ones(bits: np.uint64) -> int:
+def _ones(bits: np.uint64) -> np.int64:
     """How many bits are set: sums of neighbours, then of their neighbours (Warren 2012, 5-1)."""
     bits -= (bits >> np.uint64(1)) & np.uint64(0x5555555555555555)
     bits = (bits & np.uint64(0x3333333333333333)) + (
