@@ -1,0 +1,136 @@
+"""CTC prefix beam search, with or without a word n-gram language model and hotwords.
+
+decoder = BeamSearchDecoder(text_encoder=encoder, frame_seconds=0.04, beam_size=16)
+decoder = BeamSearchDecoder(text_encoder=encoder, lm="lm.arpa", alpha=0.5, beta=1.5)
+best = decoder(log_probs, log_prob_length)[0][0]     # of the first utterance
+
+score(text) = ln P_ctc(text) + sum over words of [ alpha ln P_lm(word | before) + beta ]
+              + alpha ln P_lm(</s>)
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from math import inf
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from src.decoding.alignment import ctc_viterbi
+from src.decoding.checks import check_vocabulary
+from src.decoding.hypothesis import Hypothesis
+from src.decoding.ngram_lm import NGramLM
+from src.decoding.prefix_beam_search import Pruning, prefix_beam_search
+from src.decoding.token_table import token_table
+from src.decoding.word_scoring import word_scoring
+from src.decoding.word_times import words_of_tokens
+from src.text_encoder import CTCTextEncoder
+from src.utils.errors import UserError
+
+UNKNOWN_WORD_SCORE = -10 * float(np.log(10))  # pyctcdecode's default, in natural logarithms
+
+
+class BeamSearchDecoder:
+    """Exact in the prefixes that it keeps: their probabilities are summed over all alignments.
+
+    Args:
+        text_encoder, frame_seconds: how tokens spell, and how long a frame lasts.
+        beam_size: prefixes kept after each frame.
+        lm: an ARPA file or an `NGramLM`; None decodes without words' scores.
+        alpha, beta: weight of the LM's natural logarithms; added for every word.
+        vocabulary: `open` allows any spelling, `closed` only the words of the LM.
+        unknown_word_score: added to ln P of words that the LM does not know, before alpha.
+        hotwords: word -> what it earns, in natural logarithms; works without an LM too.
+        token_min_logp: less probable tokens extend no prefix in that frame.
+        beam_prune_logp: prefixes that are this much (a negative number) below the best go.
+        blank_skip: frames whose blank has at least this probability extend no prefix.
+        n_best: hypotheses returned for each utterance.
+        num_threads: utterances decoded at once; None is all cores.
+
+    Hypotheses' `acoustic_score` is ln P_ctc, `lm_score` alpha times the LM's sum, `word_bonus` the
+    rest. Each token's frame is its place on the best path that spells the hypothesis. Where no
+    path is possible (NaN counts as impossible), the one hypothesis is empty and scores -inf.
+    """
+
+    def __init__(
+        self,
+        text_encoder: CTCTextEncoder,
+        frame_seconds: float = 0.04,
+        beam_size: int = 16,
+        lm: str | NGramLM | None = None,
+        alpha: float | None = None,
+        beta: float | None = None,
+        vocabulary: str = "open",
+        unknown_word_score: float = UNKNOWN_WORD_SCORE,
+        hotwords: Mapping[str, float] | None = None,
+        token_min_logp: float | None = None,
+        beam_prune_logp: float | None = None,
+        blank_skip: float | None = None,
+        n_best: int = 1,
+        num_threads: int | None = None,
+    ) -> None:
+        if beam_size < 1 or n_best < 1:
+            raise UserError(f"beam_size={beam_size}, n_best={n_best}: both must be at least 1")
+        if beam_prune_logp is not None and beam_prune_logp >= 0:
+            raise UserError(f"beam_prune_logp={beam_prune_logp} would drop everything; below 0")
+        self.text_encoder, self.frame_seconds, self.n_best = text_encoder, frame_seconds, n_best
+        self.pruning = Pruning(
+            beam_size,
+            inf if beam_prune_logp is None else -float(beam_prune_logp),
+            -inf if token_min_logp is None else float(token_min_logp),
+            inf if blank_skip is None else float(np.log(blank_skip)),
+        )
+        self.tokens, alphabet = token_table(text_encoder)
+        if isinstance(lm, str):
+            lm = NGramLM.from_arpa(lm)
+        self.scoring = word_scoring(
+            lm, alphabet, alpha, beta, vocabulary, unknown_word_score, hotwords or {}
+        )
+        self._threads = ThreadPoolExecutor(num_threads or len(os.sched_getaffinity(0)))
+
+    @torch.no_grad()
+    def __call__(self, log_probs: Tensor, log_prob_length: Tensor) -> list[list[Hypothesis]]:
+        """log_probs [B, T, V], natural logarithms, and lengths [B] -> n-best lists, best first."""
+        check_vocabulary(log_probs, self.text_encoder)
+        frames = log_probs.detach().float().cpu().nan_to_num(nan=-inf, posinf=-inf, neginf=-inf)
+        utterances = [
+            frames[b, :length].numpy() for b, length in enumerate(log_prob_length.tolist())
+        ]
+        return list(self._threads.map(self._decode, utterances))
+
+    def _decode(self, log_probs: np.ndarray) -> list[Hypothesis]:
+        """log_probs [T, V] of one utterance -> its n-best list."""
+        parts, tokens, lengths = prefix_beam_search(
+            log_probs,
+            self.text_encoder.blank,
+            self.n_best,
+            self.pruning,
+            self.tokens,
+            *self.scoring,
+        )
+        texts = np.split(tokens, lengths.cumsum()[:-1]) if len(lengths) else []
+        return [
+            self._hypothesis(log_probs, text, *map(float, part)) for text, part in zip(texts, parts)
+        ] or [Hypothesis("", -inf, -inf)]
+
+    def _hypothesis(
+        self, log_probs: np.ndarray, tokens: np.ndarray, acoustic: float, lm: float, bonus: float
+    ) -> Hypothesis:
+        frames = ctc_viterbi(log_probs, tokens, self.text_encoder.blank)
+        peaks = log_probs[frames, tokens].tolist()
+        token_list, frame_list = tokens.tolist(), frames.tolist()
+        return Hypothesis(
+            text=self.text_encoder.decode(token_list),
+            score=acoustic + lm + bonus,
+            acoustic_score=acoustic,
+            lm_score=lm,
+            word_bonus=bonus,
+            tokens=token_list,
+            frames=frame_list,
+            words=words_of_tokens(
+                token_list, frame_list, peaks, self.text_encoder, self.frame_seconds
+            ),
+        )

@@ -1,0 +1,482 @@
+"""CTC prefix beam search with word n-gram fusion: the CPU back end, compiled with numba.
+
+The algorithm is Hannun et al., "First-Pass Large Vocabulary Continuous Speech Recognition using
+Bi-Directional Recurrent DNNs" (arXiv 1408.2873), in log space and exact: for every prefix in the
+beam the probabilities of all its alignments are summed, those that end in a blank (`p_blank`)
+apart from those that end in its last token (`p_token`).
+
+What makes it fast:
+- A prefix is a node of a tree with a link to its parent; nothing is copied. A node is made once:
+  a prefix that leaves the beam and comes back is the same node, so that its extensions still
+  find it and their probabilities meet.
+- An extension that is in the beam already can only come from its parent, so n look-ups of parents
+  replace n x V look-ups of children.
+- The tokens of a frame are tried from the most probable down, and a prefix stops at the first that
+  cannot enter the beam even with the best possible word score: no candidate that could have won
+  is left out.
+- A word's language-model score is looked up once a node, when its end first comes into question.
+
+Legend: T frames, V tokens, K beam slots.
+"""
+
+from __future__ import annotations
+
+from math import exp, inf, log1p
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from src.decoding.ngram_lm import LMArrays, lookup
+from src.decoding.token_table import TokenTable
+from src.decoding.word_trie import TrieArrays, step
+
+ROOT = 0
+
+
+class Pruning(NamedTuple):
+    """Natural logarithms; the infinite values prune nothing beyond the beam's size.
+
+    Attributes:
+        beam_size: prefixes kept after each frame.
+        beam_margin: prefixes that are this much worse than the best are dropped.
+        token_floor: tokens less probable than this extend no prefix in that frame.
+        blank_skip: where the blank is at least this probable, no prefix is extended.
+    """
+
+    beam_size: int
+    beam_margin: float
+    token_floor: float
+    blank_skip: float
+
+
+class WordScoring(NamedTuple):
+    """What a word is worth; see `BeamSearchDecoder`.
+
+    Attributes:
+        active: words are scored at all.
+        closed: only words of the trie.
+        with_lm: there is a language model (otherwise only `bonus` counts).
+        alpha, unknown_score: weight of the LM; added to an unknown word's ln P.
+        beta: for every word.
+        bonus: float32, beside `beta`, for each word id of the trie.
+        end_bound, start_bound: no token that ends a word adds more, nor one that starts a word.
+        start_state, unknown_id, end_id: of the LM.
+    """
+
+    active: bool
+    closed: bool
+    with_lm: bool
+    alpha: float
+    unknown_score: float
+    beta: float
+    bonus: np.ndarray
+    end_bound: float
+    start_bound: float
+    start_state: int
+    unknown_id: int
+    end_id: int
+
+
+class Prefixes(NamedTuple):
+    """The tree of prefixes, an array entry a node; node 0 is the empty prefix.
+
+    `lm` and `bonus` are of the finished words, `ahead` is the look-ahead of the unfinished one,
+    `state` the LM state before it, `place` its node in the trie (-1: off it). `end_*` is what
+    ending it adds, once it is known (`ended`); `unknown` the score of an unknown word here.
+    """
+
+    parent: np.ndarray
+    token: np.ndarray
+    first_child: np.ndarray
+    next_sibling: np.ndarray
+    slot: np.ndarray
+    place: np.ndarray
+    state: np.ndarray
+    lm: np.ndarray
+    bonus: np.ndarray
+    ahead: np.ndarray
+    unknown: np.ndarray
+    ended: np.ndarray
+    end_lm: np.ndarray
+    end_bonus: np.ndarray
+    end_state: np.ndarray
+
+
+@njit(inline="always")
+def log_add(a: float, b: float) -> float:
+    if a < b:
+        a, b = b, a
+    if a - b > 40.0 or b == -inf:  # below the precision of a double
+        return a
+    return a + log1p(exp(b - a))
+
+
+@njit(nogil=True, cache=True)
+def new_prefixes(capacity: int, start_state: int) -> Prefixes:
+    tree = Prefixes(
+        np.empty(capacity, np.int32),
+        np.empty(capacity, np.int32),
+        np.full(capacity, -1, np.int32),
+        np.full(capacity, -1, np.int32),
+        np.full(capacity, -1, np.int32),
+        np.empty(capacity, np.int32),
+        np.empty(capacity, np.int32),
+        np.empty(capacity, np.float64),
+        np.empty(capacity, np.float64),
+        np.empty(capacity, np.float64),
+        np.full(capacity, np.nan),
+        np.zeros(capacity, np.bool_),
+        np.empty(capacity, np.float64),
+        np.empty(capacity, np.float64),
+        np.empty(capacity, np.int32),
+    )
+    tree.parent[0], tree.token[0], tree.slot[0] = -1, -1, 0
+    tree.place[0], tree.state[0] = ROOT, start_state
+    tree.lm[0] = tree.bonus[0] = tree.ahead[0] = 0.0
+    return tree
+
+
+@njit(nogil=True, cache=True)
+def unknown_word(tree: Prefixes, node: int, lm: LMArrays, words: WordScoring) -> float:
+    """What an unknown word adds to the LM's part after the finished words of `node`."""
+    if np.isnan(tree.unknown[node]):
+        tree.unknown[node] = 0.0
+        if words.with_lm:
+            log_prob, _ = lookup(lm, tree.state[node], words.unknown_id)
+            tree.unknown[node] = words.alpha * (log_prob + words.unknown_score)
+    return tree.unknown[node]
+
+
+@njit(nogil=True, cache=True)
+def end_word(tree: Prefixes, node: int, lm: LMArrays, trie: TrieArrays, words: WordScoring) -> None:
+    """Fills `end_lm`, `end_bonus` and `end_state` of a node."""
+    tree.ended[node] = True
+    place = tree.place[node]
+    tree.end_lm[node], tree.end_bonus[node] = 0.0, 0.0
+    tree.end_state[node] = tree.state[node]
+    if place == ROOT or not words.active:  # no word is open
+        return
+    word = trie.word[place] if place > 0 else -1
+    tree.end_bonus[node] = words.beta + (words.bonus[word] if word >= 0 else 0.0)
+    if word < 0 and words.closed:
+        tree.end_lm[node] = -inf
+    elif words.with_lm:
+        known = 0 <= word < lm.row_start[1] and word != words.unknown_id
+        log_prob, state = lookup(lm, tree.state[node], word if known else words.unknown_id)
+        tree.end_state[node] = state
+        tree.end_lm[node] = words.alpha * (log_prob + (0.0 if known else words.unknown_score))
+
+
+@njit(nogil=True, cache=True)
+def extend(
+    tree: Prefixes,
+    node: int,
+    token: int,
+    tokens: TokenTable,
+    lm: LMArrays,
+    trie: TrieArrays,
+    words: WordScoring,
+) -> tuple[float, int, float]:
+    """(rank, trie place, look-ahead) of `node` + `token`; the rank is -inf if it is ruled out."""
+    rank, place = tree.lm[node] + tree.bonus[node], tree.place[node]
+    fresh_state = False
+    if tokens.boundary[token]:
+        if not tree.ended[node]:
+            end_word(tree, node, lm, trie, words)
+        rank += tree.end_lm[node] + tree.end_bonus[node]
+        place = ROOT
+        fresh_state = tree.end_state[node] != tree.state[node]
+    for index in range(tokens.first_char[token], tokens.first_char[token + 1]):
+        place = step(trie, place, tokens.chars[index])
+    if place == ROOT:
+        return rank, place, 0.0
+    if place > 0:
+        ahead = float(trie.best[place])
+    elif words.closed:
+        return -inf, place, 0.0
+    elif not words.with_lm:
+        ahead = words.beta
+    elif fresh_state:  # an unknown word begins: rare enough to look it up each time
+        log_prob, _ = lookup(lm, tree.end_state[node], words.unknown_id)
+        ahead = words.beta + words.alpha * (log_prob + words.unknown_score)
+    else:
+        ahead = words.beta + unknown_word(tree, node, lm, words)
+    return rank + ahead, place, ahead
+
+
+@njit(nogil=True, cache=True)
+def child_of(
+    tree: Prefixes, size: int, node: int, token: int, boundary: bool, place: int, ahead: float
+) -> int:
+    """The node of `node` + `token`, made as node `size` if there is none yet."""
+    child = tree.first_child[node]
+    while child >= 0:
+        if tree.token[child] == token:
+            return child
+        child = tree.next_sibling[child]
+    tree.parent[size], tree.token[size] = node, token
+    tree.next_sibling[size], tree.first_child[node] = tree.first_child[node], size
+    tree.place[size], tree.ahead[size] = place, ahead
+    tree.state[size], tree.lm[size], tree.bonus[size] = (
+        tree.state[node],
+        tree.lm[node],
+        tree.bonus[node],
+    )
+    if boundary:
+        tree.state[size] = tree.end_state[node]
+        tree.lm[size] += tree.end_lm[node]
+        tree.bonus[size] += tree.end_bonus[node]
+    else:
+        tree.unknown[size] = tree.unknown[node]
+    return size
+
+
+@njit(nogil=True, cache=True)
+def sift_down(heap: np.ndarray, score: np.ndarray, size: int) -> None:
+    """Restores the order of a heap of candidates, the worst on top, after its top changed."""
+    top, at = heap[0], 0
+    while True:
+        below = 2 * at + 1
+        if below >= size:
+            break
+        if below + 1 < size and score[heap[below + 1]] < score[heap[below]]:
+            below += 1
+        if score[heap[below]] >= score[top]:
+            break
+        heap[at] = heap[below]
+        at = below
+    heap[at] = top
+
+
+@njit(nogil=True, cache=True)
+def sift_up(heap: np.ndarray, score: np.ndarray, at: int) -> None:
+    """Restores the heap's order after a candidate was put at its end, `at`."""
+    added = heap[at]
+    while at > 0 and score[heap[(at - 1) // 2]] > score[added]:
+        heap[at] = heap[(at - 1) // 2]
+        at = (at - 1) // 2
+    heap[at] = added
+
+
+@njit(nogil=True, cache=True)
+def descending(row: np.ndarray, blank: int, floor: float, order: np.ndarray) -> int:
+    """Writes the tokens of at least `floor` into `order`, most probable first; their number."""
+    size = 0
+    for token in range(row.shape[0]):
+        if token != blank and row[token] >= floor and row[token] > -inf:
+            order[size] = token
+            size += 1
+    if size > 64:
+        by_score = np.argsort(row[order[:size]])
+        order[:size] = order[:size][by_score[::-1]]
+        return size
+    for i in range(1, size):
+        token, j = order[i], i - 1
+        while j >= 0 and row[order[j]] < row[token]:
+            order[j + 1] = order[j]
+            j -= 1
+        order[j + 1] = token
+    return size
+
+
+@njit(nogil=True, cache=True)
+def prefix_beam_search(
+    log_probs: np.ndarray,
+    blank: int,
+    n_best: int,
+    pruning: Pruning,
+    tokens: TokenTable,
+    lm: LMArrays,
+    trie: TrieArrays,
+    words: WordScoring,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The best prefixes of one utterance.
+
+    Args:
+        log_probs: float32 [T, V], natural logarithms, no NaN.
+
+    Returns:
+        scores, float64 [N, 3]: acoustic, LM and bonus parts, best sum first, N <= n_best;
+        tokens, int32 [sum of lengths], one hypothesis after another; lengths, int64 [N].
+        N is 0 where every path is impossible.
+    """
+    T, V = log_probs.shape
+    K = pruning.beam_size
+    tree = new_prefixes(T * K + 1, words.start_state)
+    size = 1  # nodes made
+
+    node, p_blank, p_token = np.zeros(K, np.int32), np.empty(K), np.empty(K)
+    stay_blank, stay_token, total = np.empty(K), np.empty(K), np.empty(K)
+    base, within = np.empty(K), np.empty(K)  # finished words; bound of what a word's letter adds
+    p_blank[0], p_token[0] = 0.0, -inf
+    n = 1
+
+    # candidates of a frame: 0 .. K-1 are the beam's own prefixes, the others extensions
+    score = np.empty(2 * K)
+    source, token_of = np.empty(2 * K, np.int32), np.empty(2 * K, np.int32)
+    p_of, place_of, ahead_of = np.empty(2 * K), np.empty(2 * K, np.int32), np.empty(2 * K)
+    heap, free = np.empty(K, np.int32), np.empty(K, np.int32)
+    order = np.empty(V, np.int32)
+    met = np.full((K, V), -1, np.int32)  # the frame in which (prefix, token) was in the beam
+    next_node, next_blank, next_token = np.empty(K, np.int32), np.empty(K), np.empty(K)
+
+    for t in range(T):
+        row = log_probs[t]
+        # the beam's own prefixes: by a blank, by their last token again, from their parent
+        best = -inf
+        for k in range(n):
+            total[k] = log_add(p_blank[k], p_token[k])
+            last, parent = tree.token[node[k]], tree.parent[node[k]]
+            stay_blank[k] = total[k] + row[blank]
+            stay_token[k] = p_token[k] + row[last] if last >= 0 else -inf
+            if parent >= 0 and tree.slot[parent] >= 0:
+                j = tree.slot[parent]
+                p = p_blank[j]
+                if tree.token[parent] != last:
+                    p = log_add(p, p_token[j])
+                stay_token[k] = log_add(stay_token[k], p + row[last])
+                met[j, last] = t
+            rank = tree.lm[node[k]] + tree.bonus[node[k]] + tree.ahead[node[k]]
+            score[k] = log_add(stay_blank[k], stay_token[k]) + rank
+            best = max(best, score[k])
+        if row[blank] >= pruning.blank_skip and best > -inf:
+            p_blank[:n], p_token[:n] = stay_blank[:n], stay_token[:n]
+            continue
+
+        filled = 0
+        for k in range(n):
+            if score[k] > -inf:
+                heap[filled] = k
+                sift_up(heap, score, filled)
+                filled += 1
+        n_free = K
+        for k in range(K):
+            free[k] = K + k
+
+        # their extensions, the most probable tokens first
+        worst = score[heap[0]] if filled == K else -inf
+        highest = -inf
+        for k in range(n):
+            parent = node[k]
+            base[k] = tree.lm[parent] + tree.bonus[parent]
+            within[k] = words.start_bound if tree.place[parent] == ROOT else tree.ahead[parent]
+            highest = max(highest, total[k] + base[k] + max(within[k], words.end_bound))
+        n_tokens = descending(row, blank, max(pruning.token_floor, worst - highest), order)
+        for k in range(n):
+            parent = node[k]
+            bound = max(within[k], words.end_bound)
+            for index in range(n_tokens):
+                token = order[index]
+                limit = -inf if filled < K else score[heap[0]]
+                limit = max(limit, best - pruning.beam_margin)
+                reach = total[k] + row[token] + base[k]
+                if reach + bound < limit:
+                    break
+                if met[k, token] == t or (not tokens.boundary[token] and reach + within[k] < limit):
+                    continue
+                p = (p_blank[k] if token == tree.token[parent] else total[k]) + row[token]
+                rank, place, ahead = base[k], ROOT, 0.0
+                if words.active:
+                    rank, place, ahead = extend(tree, parent, token, tokens, lm, trie, words)
+                if not p + rank > limit:
+                    continue
+                if filled < K:
+                    at = free[n_free - 1]
+                    n_free -= 1
+                    heap[filled] = at
+                else:
+                    at = heap[0]
+                    if at < K:  # one of the beam's own leaves: its entry is not an extension's
+                        at = free[n_free - 1]
+                        n_free -= 1
+                        heap[0] = at
+                score[at], source[at], token_of[at] = p + rank, k, token
+                p_of[at], place_of[at], ahead_of[at] = p, place, ahead
+                best = max(best, score[at])
+                if filled < K:
+                    sift_up(heap, score, filled)
+                    filled += 1
+                else:
+                    sift_down(heap, score, filled)
+
+        # the new beam
+        kept = 0
+        for index in range(filled):
+            at = heap[index]
+            if score[at] < best - pruning.beam_margin:
+                continue
+            if at < K:
+                next_node[kept] = node[at]
+                next_blank[kept], next_token[kept] = stay_blank[at], stay_token[at]
+            else:
+                parent, token = node[source[at]], token_of[at]
+                boundary = words.active and tokens.boundary[token]
+                child = child_of(tree, size, parent, token, boundary, place_of[at], ahead_of[at])
+                if child == size:
+                    size += 1
+                next_node[kept] = child
+                next_blank[kept], next_token[kept] = -inf, p_of[at]
+            kept += 1
+        for k in range(n):
+            tree.slot[node[k]] = -1
+        n = kept
+        for k in range(n):
+            node[k], p_blank[k], p_token[k] = next_node[k], next_blank[k], next_token[k]
+            tree.slot[node[k]] = k
+        if n == 0:
+            break
+    return finish(tree, node[:n], p_blank[:n], p_token[:n], n_best, lm, trie, words)
+
+
+@njit(nogil=True, cache=True)
+def finish(
+    tree: Prefixes,
+    node: np.ndarray,
+    p_blank: np.ndarray,
+    p_token: np.ndarray,
+    n_best: int,
+    lm: LMArrays,
+    trie: TrieArrays,
+    words: WordScoring,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Ends the last words and the sentences, and reads the best prefixes back from the tree."""
+    n = len(node)
+    parts = np.empty((n, 3))
+    total = np.empty(n)
+    for unfinished in (False, True):
+        for k in range(n):
+            at = node[k]
+            if not tree.ended[at]:
+                end_word(tree, at, lm, trie, words)
+            end_lm, state = tree.end_lm[at], np.int64(tree.end_state[at])
+            if words.with_lm:
+                if unfinished and end_lm == -inf:
+                    log_prob, state = lookup(lm, tree.state[at], words.unknown_id)
+                    end_lm = words.alpha * (log_prob + words.unknown_score)
+                log_prob, _ = lookup(lm, state, words.end_id)
+                end_lm += words.alpha * log_prob
+            parts[k, 0] = log_add(p_blank[k], p_token[k])
+            parts[k, 1] = tree.lm[at] + end_lm
+            parts[k, 2] = tree.bonus[at] + tree.end_bonus[at]
+            total[k] = parts[k, 0] + parts[k, 1] + parts[k, 2]
+        if n == 0 or total.max() > -inf:
+            break  # or no prefix ends in a whole word of the closed vocabulary: take the others
+    by_score = np.argsort(-total, kind="mergesort")
+    n = min(n_best, int(np.sum(total > -inf)))
+    length = np.zeros(n, np.int64)
+    for k in range(n):
+        at = node[by_score[k]]
+        while tree.parent[at] >= 0:
+            length[k] += 1
+            at = tree.parent[at]
+    text = np.empty(length.sum(), np.int32)
+    end = 0
+    for k in range(n):
+        end += length[k]
+        at, position = node[by_score[k]], end
+        while tree.parent[at] >= 0:
+            position -= 1
+            text[position] = tree.token[at]
+            at = tree.parent[at]
+    return parts[by_score[:n]], text, length
