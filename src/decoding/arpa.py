@@ -23,6 +23,7 @@ import numpy as np
 from src.utils.errors import UserError
 
 BLOCK = 100_000  # lines parsed at a time; bounds the memory that Python objects take
+MAX_PREAMBLE = 1000  # lines before the counts
 GZIP_MAGIC = b"\x1f\x8b"
 COUNT = re.compile(rb"ngram\s+(\d+)\s*=\s*(\d+)\s*")
 
@@ -41,7 +42,7 @@ class Arpa(NamedTuple):
 
 
 def read_arpa(path: Path) -> Arpa:
-    """The whole model, about 1.5 microseconds an n-gram.
+    """The whole model, some 4 microseconds an n-gram.
 
     Raises:
         UserError: no such file, cut short, not the ARPA format, or at odds with its own counts.
@@ -76,7 +77,7 @@ class _Reader:
         ids: dict[bytes, int] = {}
         sections = []
         for order, count in enumerate(counts, 1):
-            self.place = f"the section \\{order}-grams:"
+            self.place = f"the section \\{order}-grams"
             sections.append(self._section(order, count, ids, last=order == len(counts)))
             heading = f"\\{order + 1}-grams:" if order < len(counts) else "\\end\\"
             self._expect(self._next_line(), heading, order, count)
@@ -87,9 +88,12 @@ class _Reader:
         return Arpa(words, sections)
 
     def _counts(self) -> list[int]:
-        while (line := self._next_line()) != b"\\data\\":
-            if self.number > 1000:
-                raise UserError(f"{self.path} is not an ARPA file: it has no \\data\\ line.")
+        preamble = (line.strip() for line in islice(self.lines, MAX_PREAMBLE))
+        for self.number, line in enumerate(preamble, 1):
+            if line == b"\\data\\":
+                break
+        else:
+            raise UserError(f"{self.path} is not an ARPA file: it has no \\data\\ line.")
         counts: list[int] = []
         while match := COUNT.fullmatch(line := self._next_line()):
             if int(match[1]) != len(counts) + 1:
@@ -133,8 +137,10 @@ class _Reader:
 
     def _add_words(self, rows: list[list[bytes]], ids: dict[bytes, int]) -> None:
         for number, row in enumerate(rows, self.number + 1):
-            if len(row) > 1 and ids.setdefault(row[1], len(ids)) != len(ids) - 1:
-                raise self._error(f"line {number} repeats the word {_text(row[1])}")
+            if len(row) > 1:
+                if row[1] in ids:
+                    raise self._error(f"line {number} repeats the word {_text(row[1])}")
+                ids[row[1]] = len(ids)
 
     def _blame(self, lines: list[bytes], order: int, ids: dict[bytes, int], last: bool) -> None:
         """Raises for the first line that is at fault."""
@@ -180,12 +186,12 @@ class _Reader:
 
     def _cut_short(self) -> UserError:
         return UserError(
-            f"{self.path} is cut short at line {self.number}, in {self.place} "
+            f"{self.path} is cut short at line {self.number}, in {self.place}: "
             "download or make it again."
         )
 
     def _error(self, fault: str) -> UserError:
-        return UserError(f"{self.path} is malformed in {self.place} {fault}.")
+        return UserError(f"{self.path} is malformed in {self.place}: {fault}.")
 
 
 def _block_sizes(count: int) -> Iterator[int]:

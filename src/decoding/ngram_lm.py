@@ -185,7 +185,7 @@ class _Automaton:
                 raise self._error(orphan, "lacks the n-gram of its context")
             self._make_states(parent)
             context = self.own_state[parent]
-        key = context * np.int64(len(self.words)) + section.words[:, -1]
+        key = self._key(context, section.words[:, -1])
         by_key = np.argsort(key)
         key = key[by_key]
         if (repeated := key[1:] == key[:-1]).any():
@@ -242,9 +242,12 @@ class _Automaton:
 
     def _find(self, state: np.ndarray, word: np.ndarray) -> np.ndarray:
         """Index of the n-gram `word` in the row of `state`, -1 where there is none."""
-        key = state * np.int64(len(self.words)) + word
+        key = self._key(state, word)
         entry = np.minimum(np.searchsorted(self.key, key), len(self.key) - 1)
         return np.where(self.key[entry] == key, entry, -1)
+
+    def _key(self, state: np.ndarray, word: np.ndarray) -> np.ndarray:
+        return state.astype(np.int64) * len(self.words) + word
 
     def _error(self, ngram: np.ndarray, fault: str) -> UserError:
         text = " ".join(self.words[word] for word in ngram)
