@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from filelock import FileLock
 
-from src.datasets.download import DownloadError, download, extract_tar
 from src.datasets.files import is_writable
+from src.utils.download import DownloadError, download, extract_tar
 from src.utils.errors import UserError
 
 logger = logging.getLogger(__name__)

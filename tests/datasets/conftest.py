@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-
-from .file_server import FileServer
 
 SHARED_DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 SUBTYPES = {
@@ -35,18 +31,6 @@ def user_cache(tmp_path_factory, monkeypatch) -> Path:
     folder = tmp_path_factory.mktemp("xdg-cache")
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
     return folder
-
-
-@pytest.fixture
-def file_server(monkeypatch) -> Iterator[FileServer]:
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    server = FileServer()
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 def write_tone(

@@ -13,9 +13,9 @@ from src.datasets import librispeech_download
 from src.datasets.librispeech import LibriSpeechDataset
 from src.datasets.librispeech_download import OFFICIAL_PARTS, OfficialPart
 from src.utils.errors import UserError
+from tests.file_server import FileServer
 
 from .conftest import CHAPTERS, write_part
-from .file_server import FileServer
 
 PART = "dev-other"
 

@@ -27,11 +27,14 @@ class DownloadError(UserError):
     """The server cannot be reached, has no such file, or hangs up again and again."""
 
 
-def download(url: str, path: Path, md5: str, attempts: int = 5, wait: float = 1.0) -> None:
+def download(
+    url: str, path: Path, md5: str | None = None, attempts: int = 5, wait: float = 1.0
+) -> None:
     """Fetches `url` to `path`, continuing `<path>.part` where an earlier call broke off.
 
     Args:
-        md5: published checksum, in hex. A file already at `path` is checked too.
+        md5: published checksum, in hex. A file already at `path` is checked too. Without one,
+            only the size that the server tells is checked.
         attempts: tries in a row that bring no byte before it gives up.
         wait: seconds before the second try, doubled for each further one.
 
@@ -43,14 +46,14 @@ def download(url: str, path: Path, md5: str, attempts: int = 5, wait: float = 1.
         part = path.with_name(path.name + ".part")
         logger.info("downloading %s to %s", url, path)
         _fetch_with_retries(url, part, attempts, wait)
-        if (found := _md5(part)) != md5:
+        if md5 and (found := _md5(part)) != md5:
             part.unlink()
             raise UserError(
                 f"{url} arrived damaged (MD5 {found}, published {md5}) and was removed: "
                 "run again to download it afresh."
             )
         part.replace(path)
-    elif (found := _md5(path)) != md5:
+    elif md5 and (found := _md5(path)) != md5:
         raise UserError(
             f"{path} is damaged (MD5 {found}, published {md5}): remove it to download it again."
         )

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from src.datasets.download import DownloadError, download, extract_tar
+from src.utils.download import DownloadError, download, extract_tar
 from src.utils.errors import UserError
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB
@@ -58,7 +58,7 @@ def test_a_server_without_ranges_starts_over(server, tmp_path):
 
 def test_a_killed_process_is_resumed(server, tmp_path):
     server.pause = 0.02
-    code = "import sys; from pathlib import Path; from src.datasets.download import download; "
+    code = "import sys; from pathlib import Path; from src.utils.download import download; "
     code += "download(sys.argv[1], Path(sys.argv[2]), sys.argv[3])"
     command = [sys.executable, "-c", code, f"{server.url}/file", str(tmp_path / "file"), MD5]
     server.files["/file"] = CONTENT * 16
@@ -95,6 +95,15 @@ def test_a_wrong_checksum_leaves_nothing_behind(server, tmp_path):
         fetch(server, tmp_path / "file")
     fetch(server, tmp_path / "file")
     assert (tmp_path / "file").read_bytes() == CONTENT
+
+
+def test_without_a_checksum_a_file_of_the_right_size_will_do(server, tmp_path):
+    server.break_after = [100_000]
+    fetch(server, tmp_path / "file", md5=None)
+    assert (tmp_path / "file").read_bytes() == CONTENT
+    (tmp_path / "file").write_bytes(b"mine")
+    fetch(server, tmp_path / "file", md5=None)
+    assert (tmp_path / "file").read_bytes() == b"mine"
 
 
 def test_a_damaged_file_of_the_user_is_not_removed(server, tmp_path):
