@@ -24,12 +24,14 @@ from src.decoding.checks import check_vocabulary
 from src.decoding.hypothesis import Hypothesis
 from src.decoding.ngram_lm import NGramLM
 from src.decoding.prefix_beam_search import Pruning, prefix_beam_search
+from src.decoding.tensor_beam_search import TensorBeamSearch
 from src.decoding.token_table import token_table
 from src.decoding.word_scoring import word_scoring
 from src.decoding.word_times import words_of_tokens
 from src.text_encoder import CTCTextEncoder
 from src.utils.errors import UserError
 
+Found = tuple[np.ndarray, np.ndarray, np.ndarray]  # what `prefix_beam_search` returns
 UNKNOWN_WORD_SCORE = -10 * float(np.log(10))  # pyctcdecode's default, in natural logarithms
 
 
@@ -49,6 +51,8 @@ class BeamSearchDecoder:
         blank_skip: frames whose blank has at least this probability extend no prefix.
         n_best: hypotheses returned for each utterance.
         num_threads: utterances decoded at once; None is all cores.
+        backend: `numba` runs on the CPU, `tensor` where the log-probs are, the whole batch at
+            once; `auto` is `tensor` for log-probs on CUDA. The results are the same.
 
     Hypotheses' `acoustic_score` is ln P_ctc, `lm_score` alpha times the LM's sum, `word_bonus` the
     rest. Each token's frame is its place on the best path that spells the hypothesis. Where no
@@ -71,11 +75,14 @@ class BeamSearchDecoder:
         blank_skip: float | None = None,
         n_best: int = 1,
         num_threads: int | None = None,
+        backend: str = "auto",
     ) -> None:
         if beam_size < 1 or n_best < 1:
             raise UserError(f"beam_size={beam_size}, n_best={n_best}: both must be at least 1")
         if beam_prune_logp is not None and beam_prune_logp >= 0:
             raise UserError(f"beam_prune_logp={beam_prune_logp} would drop everything; below 0")
+        if backend not in ("auto", "numba", "tensor"):
+            raise UserError(f"backend={backend!r} is none of auto, numba and tensor")
         self.text_encoder, self.frame_seconds, self.n_best = text_encoder, frame_seconds, n_best
         self.pruning = Pruning(
             beam_size,
@@ -86,31 +93,45 @@ class BeamSearchDecoder:
         self.tokens, alphabet = token_table(text_encoder)
         if isinstance(lm, str):
             lm = NGramLM.from_arpa(lm)
+        self.lm = lm
         self.scoring = word_scoring(
             lm, alphabet, alpha, beta, vocabulary, unknown_word_score, hotwords or {}
         )
+        self.backend = backend
+        self._tensor_searches: dict[torch.device, TensorBeamSearch] = {}
         self._threads = ThreadPoolExecutor(num_threads or len(os.sched_getaffinity(0)))
 
     @torch.no_grad()
     def __call__(self, log_probs: Tensor, log_prob_length: Tensor) -> list[list[Hypothesis]]:
         """log_probs [B, T, V], natural logarithms, and lengths [B] -> n-best lists, best first."""
         check_vocabulary(log_probs, self.text_encoder)
-        frames = log_probs.detach().float().cpu().nan_to_num(nan=-inf, posinf=-inf, neginf=-inf)
+        log_probs = log_probs.detach().float().nan_to_num(nan=-inf, posinf=-inf, neginf=-inf)
+        frames = log_probs.cpu()
         utterances = [
             frames[b, :length].numpy() for b, length in enumerate(log_prob_length.tolist())
         ]
-        return list(self._threads.map(self._decode, utterances))
+        if self.backend == "tensor" or (self.backend == "auto" and log_probs.is_cuda):
+            found = self._tensor_search(log_probs.device)(log_probs, log_prob_length)
+        else:
+            found = list(self._threads.map(self._numba_search, utterances))
+        return list(self._threads.map(self._n_best, utterances, found))
 
-    def _decode(self, log_probs: np.ndarray) -> list[Hypothesis]:
-        """log_probs [T, V] of one utterance -> its n-best list."""
-        parts, tokens, lengths = prefix_beam_search(
-            log_probs,
-            self.text_encoder.blank,
-            self.n_best,
-            self.pruning,
-            self.tokens,
-            *self.scoring,
-        )
+    def _numba_search(self, log_probs: np.ndarray) -> Found:
+        settings = (self.text_encoder.blank, self.n_best, self.pruning, self.tokens)
+        return prefix_beam_search(log_probs, *settings, *self.scoring)
+
+    def _tensor_search(self, device: torch.device) -> TensorBeamSearch:
+        if device not in self._tensor_searches:
+            settings = (self.text_encoder.blank, self.n_best, self.pruning, self.tokens)
+            _, trie, words = self.scoring
+            self._tensor_searches[device] = TensorBeamSearch(
+                *settings, self.lm, trie, words, device
+            )
+        return self._tensor_searches[device]
+
+    def _n_best(self, log_probs: np.ndarray, found: Found) -> list[Hypothesis]:
+        """Of one utterance: log_probs [T, V] and what the search returned."""
+        parts, tokens, lengths = found
         texts = np.split(tokens, lengths.cumsum()[:-1]) if len(lengths) else []
         return [
             self._hypothesis(log_probs, text, *map(float, part)) for text, part in zip(texts, parts)
