@@ -42,7 +42,7 @@ def write_arpa(model: KneserNeyModel, path: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _write(model: KneserNeyModel, file: IO[bytes]) -> None:
+def _write(model: KneserNeyModel, file: IO[bytes] | gzip.GzipFile) -> None:
     text = io.TextIOWrapper(file, encoding="utf-8", newline="\n")
     text.write("\\data\\\n")
     for n, ngrams in enumerate(model.orders, 1):
