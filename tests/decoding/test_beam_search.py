@@ -2,6 +2,7 @@
 
 import itertools
 from collections import defaultdict
+from functools import partial
 from math import inf, isinf, log
 
 import numpy as np
@@ -21,7 +22,7 @@ kenlm = pytest.importorskip("kenlm")
 
 ENCODER = CTCTextEncoder("ab ")
 WORDS = ["a", "b", "ab", "ba", "aab", "bb"]
-UNLIMITED = 2000
+UNLIMITED = 1100  # strings of up to six of three tokens: 1093
 
 
 class PieceEncoder(CTCTextEncoder):
@@ -31,6 +32,11 @@ class PieceEncoder(CTCTextEncoder):
 
     def __init__(self) -> None:
         self.vocab = ["", "▁a", "b", "▁"]
+
+
+@pytest.fixture(scope="module", params=["numba", "tensor"])
+def beam_search(request):
+    return partial(BeamSearchDecoder, backend=request.param)
 
 
 @pytest.fixture(scope="session")
@@ -68,9 +74,9 @@ def decode(decoder, log_probs):
 
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 10**6), frames=st.integers(1, 6), sharpness=st.floats(0.1, 6))
-def test_unlimited_beam_gives_every_string_its_probability(seed, frames, sharpness):
+def test_unlimited_beam_gives_every_string_its_probability(beam_search, seed, frames, sharpness):
     log_probs = random_log_probs(seed, frames, sharpness=sharpness)
-    decoder = BeamSearchDecoder(ENCODER, beam_size=UNLIMITED, n_best=UNLIMITED)
+    decoder = beam_search(ENCODER, beam_size=UNLIMITED, n_best=UNLIMITED)
     found = {tuple(h.tokens): h.score for h in decode(decoder, log_probs)}
     assert found == pytest.approx(every_string(log_probs), abs=1e-6)
 
@@ -86,11 +92,11 @@ def test_unlimited_beam_gives_every_string_its_probability(seed, frames, sharpne
     weight=st.floats(0, 4),
 )
 def test_unlimited_beam_with_lm_gives_every_string_its_score(
-    arpa, encoder, seed, frames, alpha, beta, unknown, weight
+    beam_search, arpa, encoder, seed, frames, alpha, beta, unknown, weight
 ):
     log_probs = random_log_probs(seed, frames)
     hotwords = {"ab": weight, "bba": weight}
-    decoder = BeamSearchDecoder(
+    decoder = beam_search(
         encoder,
         beam_size=UNLIMITED,
         n_best=UNLIMITED,
@@ -116,9 +122,9 @@ def test_unlimited_beam_with_lm_gives_every_string_its_score(
 
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 10**6), frames=st.integers(1, 6))
-def test_closed_vocabulary_gives_exactly_the_strings_of_its_words(arpa, seed, frames):
+def test_closed_vocabulary_gives_exactly_the_strings_of_its_words(beam_search, arpa, seed, frames):
     log_probs = random_log_probs(seed, frames)
-    decoder = BeamSearchDecoder(
+    decoder = beam_search(
         ENCODER,
         beam_size=UNLIMITED,
         n_best=UNLIMITED,
@@ -136,11 +142,11 @@ def test_closed_vocabulary_gives_exactly_the_strings_of_its_words(arpa, seed, fr
     assert found == pytest.approx(known, abs=1e-6)
 
 
-def test_closed_vocabulary_without_a_whole_word_counts_it_as_unknown(arpa):
+def test_closed_vocabulary_without_a_whole_word_counts_it_as_unknown(beam_search, arpa):
     """Only `aa` is possible, the start of `aab`."""
     log_probs = torch.full((3, 4), -inf)
     log_probs[0, 1] = log_probs[1, 0] = log_probs[2, 1] = 0.0
-    decoder = BeamSearchDecoder(
+    decoder = beam_search(
         ENCODER, lm=arpa, alpha=1.0, beta=0.5, vocabulary="closed", unknown_word_score=-3.0
     )
     (best,) = decode(decoder, log_probs)
@@ -151,12 +157,12 @@ def test_closed_vocabulary_without_a_whole_word_counts_it_as_unknown(arpa):
 
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 10**6), beam_size=st.integers(1, 8))
-def test_a_narrow_beam_never_claims_more_than_there_is(arpa, seed, beam_size):
+def test_a_narrow_beam_never_claims_more_than_there_is(beam_search, arpa, seed, beam_size):
     """Merging sums parts of a string's alignments: less than all of them, never more."""
     log_probs = random_log_probs(seed, 6)
     expected = every_string(log_probs)
     for lm in ({}, {"lm": arpa, "alpha": 1.0, "beta": 0.5}):
-        decoder = BeamSearchDecoder(ENCODER, beam_size=beam_size, n_best=beam_size, **lm)
+        decoder = beam_search(ENCODER, beam_size=beam_size, n_best=beam_size, **lm)
         n_best = decode(decoder, log_probs)
         assert len({tuple(h.tokens) for h in n_best}) == len(n_best) <= beam_size
         for h in n_best:
@@ -189,19 +195,19 @@ def plain_prefix_search(log_probs, beam_size):
     tokens=st.sampled_from([4, 29, 90]),
     sharpness=st.floats(0.3, 4),
 )
-def test_each_beam_equals_the_textbook_search(seed, beam_size, tokens, sharpness):
+def test_each_beam_equals_the_textbook_search(beam_search, seed, beam_size, tokens, sharpness):
     """Early stopping and the tree of prefixes change nothing that the plain search would find."""
     alphabet = "".join(chr(0x100 + i) for i in range(tokens - 1))
     log_probs = random_log_probs(seed, 25, tokens, sharpness)
-    decoder = BeamSearchDecoder(CTCTextEncoder(alphabet), beam_size=beam_size, n_best=beam_size)
+    decoder = beam_search(CTCTextEncoder(alphabet), beam_size=beam_size, n_best=beam_size)
     found = {tuple(h.tokens): h.score for h in decode(decoder, log_probs)}
     assert found == pytest.approx(plain_prefix_search(log_probs, beam_size), abs=1e-6)
 
 
-def test_a_batch_equals_one_by_one(arpa):
+def test_a_batch_equals_one_by_one(beam_search, arpa):
     log_probs = torch.stack([random_log_probs(seed, 30) for seed in range(6)])
     length = torch.tensor([30, 1, 0, 17, 29, 8])
-    decoder = BeamSearchDecoder(ENCODER, lm=arpa, alpha=0.5, beta=1.0, n_best=3)
+    decoder = beam_search(ENCODER, lm=arpa, alpha=0.5, beta=1.0, n_best=3)
     together = decoder(log_probs, length)
     log_probs[torch.arange(30) >= length[:, None]] = 5.0  # what lies beyond the end is not read
     for b, n in enumerate(length.tolist()):
@@ -209,9 +215,9 @@ def test_a_batch_equals_one_by_one(arpa):
 
 
 @pytest.mark.parametrize("with_lm", [False, True])
-def test_inputs_without_speech_have_defined_results(arpa, with_lm):
+def test_inputs_without_speech_have_defined_results(beam_search, arpa, with_lm):
     lm = {"lm": arpa, "alpha": 1.0, "beta": 0.5} if with_lm else {}
-    decoder = BeamSearchDecoder(ENCODER, **lm)
+    decoder = beam_search(ENCODER, **lm)
     all_blank = torch.full((1, 5, 4), -inf)
     all_blank[..., 0] = 0.0
     impossible = torch.full((1, 5, 4), -inf)
@@ -229,21 +235,21 @@ def test_inputs_without_speech_have_defined_results(arpa, with_lm):
     assert decoder(torch.empty(0, 5, 4), torch.empty(0, dtype=torch.long)) == []
 
 
-def test_nan_counts_as_impossible():
+def test_nan_counts_as_impossible(beam_search):
     log_probs = random_log_probs(0, 6)
     broken, silenced = log_probs.clone(), log_probs.clone()
     broken[2, 1], silenced[2, 1] = float("nan"), -inf
-    decoder = BeamSearchDecoder(ENCODER, beam_size=8, n_best=8)
+    decoder = beam_search(ENCODER, beam_size=8, n_best=8)
     assert decode(decoder, broken) == decode(decoder, silenced)
     assert not any(isinf(h.score) for h in decode(decoder, broken))
 
 
-def test_times_and_confidences_equal_argmax_where_frames_are_certain():
+def test_times_and_confidences_equal_argmax_where_frames_are_certain(beam_search):
     """One path has nearly all probability: both decoders read it, at the same frames."""
     path = [0, 1, 1, 0, 2, 3, 3, 1, 0, 0, 2, 0]
     log_probs = torch.full((len(path), 4), -12.0)
     log_probs[torch.arange(len(path)), torch.tensor(path)] = -0.01
-    beam, argmax = BeamSearchDecoder(ENCODER), ArgmaxDecoder(ENCODER)
+    beam, argmax = beam_search(ENCODER), ArgmaxDecoder(ENCODER)
     (found,), (expected,) = decode(beam, log_probs), decode(argmax, log_probs)
     assert found.text == expected.text == "ab ab"
     assert found.frames[3:] == expected.frames[3:]
@@ -252,24 +258,24 @@ def test_times_and_confidences_equal_argmax_where_frames_are_certain():
     )
 
 
-def test_pruning_loses_only_what_is_unlikely():
+def test_pruning_loses_only_what_is_unlikely(beam_search):
     log_probs = random_log_probs(3, 40, sharpness=4.0)
-    full = decode(BeamSearchDecoder(ENCODER, beam_size=50), log_probs)[0]
-    pruned = BeamSearchDecoder(
+    full = decode(beam_search(ENCODER, beam_size=50), log_probs)[0]
+    pruned = beam_search(
         ENCODER, beam_size=50, token_min_logp=-8, beam_prune_logp=-15, blank_skip=0.9999
     )
     assert decode(pruned, log_probs)[0].tokens == full.tokens
-    greedy = BeamSearchDecoder(ENCODER, beam_size=50, beam_prune_logp=-1e-9, n_best=50)
+    greedy = beam_search(ENCODER, beam_size=50, beam_prune_logp=-1e-9, n_best=50)
     assert len(decode(greedy, log_probs)) == 1
 
 
-def test_hotwords_turn_a_doubtful_word():
+def test_hotwords_turn_a_doubtful_word(beam_search):
     """`ab` and `ba` are nearly equally likely; naming one decides."""
     log_probs = torch.full((2, 4), -9.0)
     log_probs[0, 1], log_probs[0, 2] = log(0.5), log(0.45)
     log_probs[1, 2], log_probs[1, 1] = log(0.5), log(0.45)
-    assert decode(BeamSearchDecoder(ENCODER), log_probs)[0].text == "ab"
-    hot = BeamSearchDecoder(ENCODER, hotwords={"ba": 1.0})
+    assert decode(beam_search(ENCODER), log_probs)[0].text == "ab"
+    hot = beam_search(ENCODER, hotwords={"ba": 1.0})
     best = decode(hot, log_probs)[0]
     assert (best.text, best.word_bonus) == ("ba", 1.0)
 
@@ -283,6 +289,7 @@ def test_hotwords_turn_a_doubtful_word():
         ({"vocabulary": "shut"}, "neither open nor closed"),
         ({"hotwords": {"x!": 2.0}}, "x!"),
         ({"beam_prune_logp": 3.0}, "beam_prune_logp"),
+        ({"backend": "cuda"}, "numba"),
     ],
 )
 def test_what_makes_no_sense_is_refused(options, words):
@@ -290,14 +297,14 @@ def test_what_makes_no_sense_is_refused(options, words):
         BeamSearchDecoder(ENCODER, **options)
 
 
-def test_log_probs_of_another_vocabulary_are_refused():
+def test_log_probs_of_another_vocabulary_are_refused(beam_search):
     with pytest.raises(UserError, match="5 tokens"):
-        decode(BeamSearchDecoder(ENCODER), torch.zeros(3, 5))
+        decode(beam_search(ENCODER), torch.zeros(3, 5))
 
 
-def test_one_lm_serves_many_decoders(arpa):
+def test_one_lm_serves_many_decoders(beam_search, arpa):
     lm = NGramLM.from_arpa(arpa)
     log_probs = random_log_probs(1, 20)
-    by_path = BeamSearchDecoder(ENCODER, lm=arpa, alpha=1.0, beta=0.0)
-    by_object = BeamSearchDecoder(ENCODER, lm=lm, alpha=1.0, beta=0.0)
+    by_path = beam_search(ENCODER, lm=arpa, alpha=1.0, beta=0.0)
+    by_object = beam_search(ENCODER, lm=lm, alpha=1.0, beta=0.0)
     assert decode(by_path, log_probs) == decode(by_object, log_probs)
