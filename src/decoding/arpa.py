@@ -48,7 +48,7 @@ def read_arpa(path: Path) -> Arpa:
         UserError: no such file, cut short, not the ARPA format, or at odds with its own counts.
     """
     try:
-        with _open(path) as file:
+        with open_arpa(path) as file:
             return _Reader(path, file).read()
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise UserError(
@@ -58,7 +58,8 @@ def read_arpa(path: Path) -> Arpa:
         raise UserError(f"{path} cannot be read as a language model: {error.strerror}.") from None
 
 
-def _open(path: Path) -> BinaryIO:
+def open_arpa(path: Path) -> BinaryIO:
+    """The bytes of a plain or gzipped file, whatever its name says."""
     with path.open("rb") as file:
         packed = file.read(2) == GZIP_MAGIC
     # The buffer's readline is C, GzipFile's own is Python.
