@@ -1,0 +1,22 @@
+"""What every decoder asks of its input, in one sentence each."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from src.text_encoder import CTCTextEncoder
+from src.utils.errors import UserError
+
+
+def check_beam_size(beam_size: int) -> None:
+    if beam_size < 1:
+        raise UserError(f"beam_size is {beam_size}; a beam search keeps at least 1 prefix")
+
+
+def check_vocabulary(log_probs: Tensor, text_encoder: CTCTextEncoder) -> None:
+    """log_probs [B, T, V] must be of the text encoder's V tokens."""
+    if log_probs.shape[-1] != len(text_encoder):
+        raise UserError(
+            f"the log-probabilities are of {log_probs.shape[-1]} tokens, but the text encoder has "
+            f"{len(text_encoder)}; use the text encoder that the model was trained with"
+        )
