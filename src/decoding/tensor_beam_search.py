@@ -172,7 +172,7 @@ class TensorBeamSearch:
         stay_token = torch.logaddexp(beam.p_token + of_last, by_choice.gather(1, own))
         stay_blank = total + frame.blank
         by_choice.scatter_(1, own, -inf)
-        torch.logaddexp(stay_blank, stay_token, out=p[:, :, self.blank])
+        p[:, :, self.blank] = torch.logaddexp(stay_blank, stay_token)
 
         score = p if frame.barred is None else p + frame.barred
         if self.scoring and beam.words:
