@@ -42,7 +42,7 @@ class Arpa(NamedTuple):
 
 
 def read_arpa(path: Path) -> Arpa:
-    """The whole model, some 4 microseconds an n-gram.
+    """The whole model, some 5 microseconds an n-gram.
 
     Raises:
         UserError: no such file, cut short, not the ARPA format, or at odds with its own counts.
