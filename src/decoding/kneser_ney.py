@@ -110,7 +110,7 @@ def estimate(
     new_row = np.zeros(1, np.int32)
     for table, keep, probability, backoff in zip(tables, kept, probabilities, backoffs):
         context, word = new_row[table.context[keep]], table.word[keep]
-        orders.append(NGrams(context, word, _log10(probability[keep]), _log10(backoff[keep])))
+        orders.append(NGrams(context, word, np.log10(probability[keep]), np.log10(backoff[keep])))
         new_row = np.cumsum(keep, dtype=np.int32) - 1
     return KneserNeyModel(corpus.words, orders, discounts)
 
@@ -183,7 +183,7 @@ def estimate_discounts(adjusted: np.ndarray) -> np.ndarray | None:
     j = np.arange(1, 4)
     discount = j - (j + 1) * n[1] / (n[1] + 2 * n[2]) * n[2:] / n[1:4]
     # 0 is refused too: it would leave contexts from which nothing unseen can ever follow
-    if np.any(discount <= 0) or np.any(discount > j):
+    if np.any(discount <= 0):
         return None
     return np.array([0.0, *discount])
 
@@ -200,8 +200,3 @@ def _kept(
     for table, threshold in zip(tables[1:], thresholds[1:]):
         kept.append((table.count > threshold) & kept[-1][table.context] & words[table.word])
     return kept
-
-
-def _log10(probability: np.ndarray) -> np.ndarray:
-    """Rounding may have put a sum of 1 above 1."""
-    return np.log10(np.minimum(probability, 1.0))
