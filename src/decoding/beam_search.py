@@ -28,6 +28,7 @@ from src.decoding.tensor_beam_search import TensorBeamSearch
 from src.decoding.token_table import token_table
 from src.decoding.word_scoring import word_scoring
 from src.decoding.word_times import words_of_tokens
+from src.decoding.word_trie import as_records
 from src.text_encoder import CTCTextEncoder
 from src.utils.errors import UserError
 
@@ -97,6 +98,7 @@ class BeamSearchDecoder:
         self.scoring = word_scoring(
             lm, alphabet, alpha, beta, vocabulary, unknown_word_score, hotwords or {}
         )
+        self.trie = as_records(self.scoring[1])
         self.backend = backend
         self._tensor_searches: dict[torch.device, TensorBeamSearch] = {}
         self._threads = ThreadPoolExecutor(num_threads or len(os.sched_getaffinity(0)))
@@ -118,7 +120,8 @@ class BeamSearchDecoder:
 
     def _numba_search(self, log_probs: np.ndarray) -> Found:
         settings = (self.text_encoder.blank, self.n_best, self.pruning, self.tokens)
-        return prefix_beam_search(log_probs, *settings, *self.scoring)
+        arrays, _, words = self.scoring
+        return prefix_beam_search(log_probs, *settings, arrays, self.trie, words)
 
     def _tensor_search(self, device: torch.device) -> TensorBeamSearch:
         if device not in self._tensor_searches:

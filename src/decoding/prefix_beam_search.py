@@ -29,7 +29,7 @@ from numba import njit
 
 from src.decoding.ngram_lm import LMArrays, lookup
 from src.decoding.token_table import TokenTable
-from src.decoding.word_trie import TrieArrays, step
+from src.decoding.word_trie import step
 
 ROOT = 0
 
@@ -78,29 +78,30 @@ class WordScoring(NamedTuple):
     end_id: int
 
 
-class Prefixes(NamedTuple):
-    """The tree of prefixes, an array entry a node; node 0 is the empty prefix.
-
-    `lm` and `bonus` are of the finished words, `ahead` is the look-ahead of the unfinished one,
-    `state` the LM state before it, `place` its node in the trie (-1: off it). `end_*` is what
-    ending it adds, once it is known (`ended`); `unknown` the score of an unknown word here.
-    """
-
-    parent: np.ndarray
-    token: np.ndarray
-    first_child: np.ndarray
-    next_sibling: np.ndarray
-    slot: np.ndarray
-    place: np.ndarray
-    state: np.ndarray
-    lm: np.ndarray
-    bonus: np.ndarray
-    ahead: np.ndarray
-    unknown: np.ndarray
-    ended: np.ndarray
-    end_lm: np.ndarray
-    end_bonus: np.ndarray
-    end_state: np.ndarray
+# A prefix. `lm` and `bonus` are of its finished words, `ahead` is the look-ahead of the unfinished
+# one, `state` the LM's state before that and `place` its node in the trie (-1: off it). `end_*` is
+# what ending the word adds, once it is known (`ended`), `unknown` what an unknown word would (NaN:
+# not known yet). One record a prefix: what is read together lies together.
+PREFIX = np.dtype(
+    [
+        ("parent", np.int32),
+        ("token", np.int32),
+        ("first_child", np.int32),
+        ("next_sibling", np.int32),
+        ("slot", np.int32),
+        ("place", np.int32),
+        ("state", np.int32),
+        ("end_state", np.int32),
+        ("lm", np.float64),
+        ("bonus", np.float64),
+        ("ahead", np.float64),
+        ("unknown", np.float64),
+        ("end_lm", np.float64),
+        ("end_bonus", np.float64),
+        ("ended", np.bool_),
+    ],
+    align=True,
+)
 
 
 @njit(inline="always")
@@ -112,93 +113,70 @@ def log_add(a: float, b: float) -> float:
     return a + log1p(exp(b - a))
 
 
-@njit(nogil=True, cache=True)
-def new_prefixes(capacity: int, start_state: int) -> Prefixes:
-    tree = Prefixes(
-        np.empty(capacity, np.int32),
-        np.empty(capacity, np.int32),
-        np.full(capacity, -1, np.int32),
-        np.full(capacity, -1, np.int32),
-        np.full(capacity, -1, np.int32),
-        np.empty(capacity, np.int32),
-        np.empty(capacity, np.int32),
-        np.empty(capacity, np.float64),
-        np.empty(capacity, np.float64),
-        np.empty(capacity, np.float64),
-        np.full(capacity, np.nan),
-        np.zeros(capacity, np.bool_),
-        np.empty(capacity, np.float64),
-        np.empty(capacity, np.float64),
-        np.empty(capacity, np.int32),
-    )
-    tree.parent[0], tree.token[0], tree.slot[0] = -1, -1, 0
-    tree.place[0], tree.state[0] = ROOT, start_state
-    tree.lm[0] = tree.bonus[0] = tree.ahead[0] = 0.0
-    return tree
-
-
-@njit(nogil=True, cache=True)
-def unknown_word(tree: Prefixes, node: int, lm: LMArrays, words: WordScoring) -> float:
+@njit(inline="always")
+def unknown_word(tree: np.ndarray, node: int, lm: LMArrays, words: WordScoring) -> float:
     """What an unknown word adds to the LM's part after the finished words of `node`."""
-    if np.isnan(tree.unknown[node]):
-        tree.unknown[node] = 0.0
+    if np.isnan(tree[node].unknown):
+        tree[node].unknown = 0.0
         if words.with_lm:
-            log_prob, _ = lookup(lm, tree.state[node], words.unknown_id)
-            tree.unknown[node] = words.alpha * (log_prob + words.unknown_score)
-    return tree.unknown[node]
+            log_prob, _ = lookup(lm, tree[node].state, words.unknown_id)
+            tree[node].unknown = words.alpha * (log_prob + words.unknown_score)
+    return tree[node].unknown
 
 
 @njit(nogil=True, cache=True)
-def end_word(tree: Prefixes, node: int, lm: LMArrays, trie: TrieArrays, words: WordScoring) -> None:
+def end_word(
+    tree: np.ndarray, node: int, lm: LMArrays, trie: np.ndarray, words: WordScoring
+) -> None:
     """Fills `end_lm`, `end_bonus` and `end_state` of a node."""
-    tree.ended[node] = True
-    place = tree.place[node]
-    tree.end_lm[node], tree.end_bonus[node] = 0.0, 0.0
-    tree.end_state[node] = tree.state[node]
+    tree[node].ended = True
+    place = tree[node].place
+    tree[node].end_lm, tree[node].end_bonus = 0.0, 0.0
+    tree[node].end_state = tree[node].state
     if place == ROOT or not words.active:  # no word is open
         return
-    word = trie.word[place] if place > 0 else -1
-    tree.end_bonus[node] = words.beta + (words.bonus[word] if word >= 0 else 0.0)
+    word = trie[place].word if place > 0 else -1
+    tree[node].end_bonus = words.beta + (words.bonus[word] if word >= 0 else 0.0)
     if word < 0 and words.closed:
-        tree.end_lm[node] = -inf
+        tree[node].end_lm = -inf
     elif words.with_lm:
         known = 0 <= word < lm.row_start[1] and word != words.unknown_id
-        log_prob, state = lookup(lm, tree.state[node], word if known else words.unknown_id)
-        tree.end_state[node] = state
-        tree.end_lm[node] = words.alpha * (log_prob + (0.0 if known else words.unknown_score))
+        log_prob, state = lookup(lm, tree[node].state, word if known else words.unknown_id)
+        tree[node].end_state = state
+        tree[node].end_lm = words.alpha * (log_prob + (0.0 if known else words.unknown_score))
 
 
-@njit(nogil=True, cache=True)
+@njit(inline="always")
 def extend(
-    tree: Prefixes,
+    tree: np.ndarray,
     node: int,
     token: int,
     tokens: TokenTable,
     lm: LMArrays,
-    trie: TrieArrays,
+    trie: np.ndarray,
     words: WordScoring,
 ) -> tuple[float, int, float]:
     """(rank, trie place, look-ahead) of `node` + `token`; the rank is -inf if it is ruled out."""
-    rank, place = tree.lm[node] + tree.bonus[node], tree.place[node]
+    rank, place = tree[node].lm + tree[node].bonus, tree[node].place
     fresh_state = False
     if tokens.boundary[token]:
-        if not tree.ended[node]:
+        if not tree[node].ended:
             end_word(tree, node, lm, trie, words)
-        rank += tree.end_lm[node] + tree.end_bonus[node]
+        rank += tree[node].end_lm + tree[node].end_bonus
         place = ROOT
-        fresh_state = tree.end_state[node] != tree.state[node]
+        fresh_state = tree[node].end_state != tree[node].state
     for index in range(tokens.first_char[token], tokens.first_char[token + 1]):
         place = step(trie, place, tokens.chars[index])
     if place == ROOT:
         return rank, place, 0.0
     if place > 0:
-        ahead = float(trie.best[place])
+        ahead = float(trie[place].best)
     elif words.closed:
         return -inf, place, 0.0
     elif not words.with_lm:
         ahead = words.beta
     elif fresh_state:  # an unknown word begins: rare enough to look it up each time
-        log_prob, _ = lookup(lm, tree.end_state[node], words.unknown_id)
+        log_prob, _ = lookup(lm, tree[node].end_state, words.unknown_id)
         ahead = words.beta + words.alpha * (log_prob + words.unknown_score)
     else:
         ahead = words.beta + unknown_word(tree, node, lm, words)
@@ -207,28 +185,28 @@ def extend(
 
 @njit(nogil=True, cache=True)
 def child_of(
-    tree: Prefixes, size: int, node: int, token: int, boundary: bool, place: int, ahead: float
+    tree: np.ndarray, size: int, node: int, token: int, boundary: bool, place: int, ahead: float
 ) -> int:
     """The node of `node` + `token`, made as node `size` if there is none yet."""
-    child = tree.first_child[node]
+    child = tree[node].first_child
     while child >= 0:
-        if tree.token[child] == token:
+        if tree[child].token == token:
             return child
-        child = tree.next_sibling[child]
-    tree.parent[size], tree.token[size] = node, token
-    tree.next_sibling[size], tree.first_child[node] = tree.first_child[node], size
-    tree.place[size], tree.ahead[size] = place, ahead
-    tree.state[size], tree.lm[size], tree.bonus[size] = (
-        tree.state[node],
-        tree.lm[node],
-        tree.bonus[node],
+        child = tree[child].next_sibling
+    parent, new = tree[node], tree[size]
+    new.parent, new.token, new.place, new.ahead = node, token, place, ahead
+    new.first_child, new.slot, new.ended = -1, -1, False
+    new.next_sibling, parent.first_child = parent.first_child, size
+    new.lm, new.bonus, new.state, new.unknown = (
+        parent.lm,
+        parent.bonus,
+        parent.state,
+        parent.unknown,
     )
     if boundary:
-        tree.state[size] = tree.end_state[node]
-        tree.lm[size] += tree.end_lm[node]
-        tree.bonus[size] += tree.end_bonus[node]
-    else:
-        tree.unknown[size] = tree.unknown[node]
+        new.lm += parent.end_lm
+        new.bonus += parent.end_bonus
+        new.state, new.unknown = parent.end_state, np.nan
     return size
 
 
@@ -288,7 +266,7 @@ def prefix_beam_search(
     pruning: Pruning,
     tokens: TokenTable,
     lm: LMArrays,
-    trie: TrieArrays,
+    trie: np.ndarray,
     words: WordScoring,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The best prefixes of one utterance.
@@ -303,7 +281,11 @@ def prefix_beam_search(
     """
     T, V = log_probs.shape
     K = pruning.beam_size
-    tree = new_prefixes(T * K + 1, words.start_state)
+    tree = np.empty(T * K + 1, PREFIX)
+    root = tree[ROOT]
+    root.parent, root.token, root.first_child, root.slot, root.place = -1, -1, -1, 0, ROOT
+    root.state, root.lm, root.bonus, root.ahead = words.start_state, 0.0, 0.0, 0.0
+    root.unknown, root.ended = np.nan, False
     size = 1  # nodes made
 
     node, p_blank, p_token = np.zeros(K, np.int32), np.empty(K), np.empty(K)
@@ -327,17 +309,17 @@ def prefix_beam_search(
         best = -inf
         for k in range(n):
             total[k] = log_add(p_blank[k], p_token[k])
-            last, parent = tree.token[node[k]], tree.parent[node[k]]
+            last, parent = tree[node[k]].token, tree[node[k]].parent
             stay_blank[k] = total[k] + row[blank]
             stay_token[k] = p_token[k] + row[last] if last >= 0 else -inf
-            if parent >= 0 and tree.slot[parent] >= 0:
-                j = tree.slot[parent]
+            if parent >= 0 and tree[parent].slot >= 0:
+                j = tree[parent].slot
                 p = p_blank[j]
-                if tree.token[parent] != last:
+                if tree[parent].token != last:
                     p = log_add(p, p_token[j])
                 stay_token[k] = log_add(stay_token[k], p + row[last])
                 met[j, last] = t
-            rank = tree.lm[node[k]] + tree.bonus[node[k]] + tree.ahead[node[k]]
+            rank = tree[node[k]].lm + tree[node[k]].bonus + tree[node[k]].ahead
             score[k] = log_add(stay_blank[k], stay_token[k]) + rank
             best = max(best, score[k])
         if row[blank] >= pruning.blank_skip and best > -inf:
@@ -359,11 +341,11 @@ def prefix_beam_search(
         highest = -inf
         for k in range(n):
             parent = node[k]
-            base[k] = tree.lm[parent] + tree.bonus[parent]
-            within[k] = words.start_bound if tree.place[parent] == ROOT else tree.ahead[parent]
+            base[k] = tree[parent].lm + tree[parent].bonus
+            within[k] = words.start_bound if tree[parent].place == ROOT else tree[parent].ahead
             highest = max(highest, total[k] + base[k] + max(within[k], words.end_bound))
         n_tokens = descending(row, blank, max(pruning.token_floor, worst - highest), order)
-        for k in range(n):
+        for k in range(n - 1, -1, -1):  # roughly the best first
             parent = node[k]
             bound = max(within[k], words.end_bound)
             for index in range(n_tokens):
@@ -375,7 +357,7 @@ def prefix_beam_search(
                     break
                 if met[k, token] == t or (not tokens.boundary[token] and reach + within[k] < limit):
                     continue
-                p = (p_blank[k] if token == tree.token[parent] else total[k]) + row[token]
+                p = (p_blank[k] if token == tree[parent].token else total[k]) + row[token]
                 rank, place, ahead = base[k], ROOT, 0.0
                 if words.active:
                     rank, place, ahead = extend(tree, parent, token, tokens, lm, trie, words)
@@ -419,11 +401,11 @@ def prefix_beam_search(
                 next_blank[kept], next_token[kept] = -inf, p_of[at]
             kept += 1
         for k in range(n):
-            tree.slot[node[k]] = -1
+            tree[node[k]].slot = -1
         n = kept
         for k in range(n):
             node[k], p_blank[k], p_token[k] = next_node[k], next_blank[k], next_token[k]
-            tree.slot[node[k]] = k
+            tree[node[k]].slot = k
         if n == 0:
             break
     return finish(tree, node[:n], p_blank[:n], p_token[:n], n_best, lm, trie, words)
@@ -431,13 +413,13 @@ def prefix_beam_search(
 
 @njit(nogil=True, cache=True)
 def finish(
-    tree: Prefixes,
+    tree: np.ndarray,
     node: np.ndarray,
     p_blank: np.ndarray,
     p_token: np.ndarray,
     n_best: int,
     lm: LMArrays,
-    trie: TrieArrays,
+    trie: np.ndarray,
     words: WordScoring,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Ends the last words and the sentences, and reads the best prefixes back from the tree."""
@@ -447,18 +429,18 @@ def finish(
     for unfinished in (False, True):
         for k in range(n):
             at = node[k]
-            if not tree.ended[at]:
+            if not tree[at].ended:
                 end_word(tree, at, lm, trie, words)
-            end_lm, state = tree.end_lm[at], np.int64(tree.end_state[at])
+            end_lm, state = tree[at].end_lm, np.int64(tree[at].end_state)
             if words.with_lm:
                 if unfinished and end_lm == -inf:
-                    log_prob, state = lookup(lm, tree.state[at], words.unknown_id)
+                    log_prob, state = lookup(lm, tree[at].state, words.unknown_id)
                     end_lm = words.alpha * (log_prob + words.unknown_score)
                 log_prob, _ = lookup(lm, state, words.end_id)
                 end_lm += words.alpha * log_prob
             parts[k, 0] = log_add(p_blank[k], p_token[k])
-            parts[k, 1] = tree.lm[at] + end_lm
-            parts[k, 2] = tree.bonus[at] + tree.end_bonus[at]
+            parts[k, 1] = tree[at].lm + end_lm
+            parts[k, 2] = tree[at].bonus + tree[at].end_bonus
             total[k] = parts[k, 0] + parts[k, 1] + parts[k, 2]
         if n == 0 or total.max() > -inf:
             break  # or no prefix ends in a whole word of the closed vocabulary: take the others
@@ -467,16 +449,16 @@ def finish(
     length = np.zeros(n, np.int64)
     for k in range(n):
         at = node[by_score[k]]
-        while tree.parent[at] >= 0:
+        while tree[at].parent >= 0:
             length[k] += 1
-            at = tree.parent[at]
+            at = tree[at].parent
     text = np.empty(length.sum(), np.int32)
     end = 0
     for k in range(n):
         end += length[k]
         at, position = node[by_score[k]], end
-        while tree.parent[at] >= 0:
+        while tree[at].parent >= 0:
             position -= 1
-            text[position] = tree.token[at]
-            at = tree.parent[at]
+            text[position] = tree[at].token
+            at = tree[at].parent
     return parts[by_score[:n]], text, length

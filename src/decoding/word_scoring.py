@@ -93,3 +93,5 @@ NO_LM = (
     np.zeros(1, np.float32),
     np.zeros(1, np.int32),
 )
+for array in NO_LM:  # as an NGramLM's: numba compiles one kernel for both
+    array.flags.writeable = False

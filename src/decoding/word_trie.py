@@ -1,6 +1,6 @@
 """The spellings of a vocabulary as a trie in flat arrays, for numba kernels.
 
-trie = build_word_trie(["a", "an"], np.float32([-1, -2]), ALPHABET)
+trie = as_records(build_word_trie(["a", "an"], np.float32([-1, -2]), ALPHABET))
 node = step(trie, 0, ALPHABET.index("a"))  # 0 is the root
 """
 
@@ -22,6 +22,26 @@ class TrieArrays(NamedTuple):
     first_child: np.ndarray  # int32 [N], node of the first child; the others follow
     word: np.ndarray  # int32 [N], the word that ends here, -1 if none does
     best: np.ndarray  # float32 [N], the highest score of a word that ends here or below
+
+
+# The same node as one record: what a kernel reads of a node lies together in memory.
+TRIE_NODE = np.dtype(
+    [
+        ("children", np.uint64),
+        ("first_child", np.int32),
+        ("word", np.int32),
+        ("best", np.float32),
+    ],
+    align=True,
+)
+
+
+def as_records(trie: TrieArrays) -> np.ndarray:
+    """The trie as TRIE_NODE [N], for `step`."""
+    records = np.empty(len(trie.word), TRIE_NODE)
+    for name, column in trie._asdict().items():
+        records[name] = column
+    return records
 
 
 def build_word_trie(words: list[str], word_score: np.ndarray, alphabet: str) -> TrieArrays:
@@ -81,15 +101,15 @@ def _level(word_id: np.ndarray, best: np.ndarray, word_node: np.ndarray) -> Trie
 
 
 @numba.njit(cache=True, nogil=True)
-def step(trie: TrieArrays, node: int, char: int) -> int | np.int64:
-    """The child of `node` by `char`, -1 if there is none or `node` is -1."""
+def step(trie: np.ndarray, node: int, char: int) -> int | np.int64:
+    """The child of `node` by `char` in a trie of records, -1 if there is none or `node` is -1."""
     if node < 0:
         return -1
-    children = trie.children[node]
+    children = trie[node].children
     bit = np.uint64(1) << np.uint64(char)
     if children & bit == 0:
         return -1
-    return np.int64(trie.first_child[node]) + _ones(children & (bit - np.uint64(1)))
+    return np.int64(trie[node].first_child) + _ones(children & (bit - np.uint64(1)))
 
 
 @numba.njit(cache=True, nogil=True)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from src.decoding.word_trie import build_word_trie, step
+from src.decoding.word_trie import as_records, build_word_trie, step
 from src.text_encoder.normalize import ALPHABET
 
 WIDE = "".join(map(chr, range(0x430, 0x430 + 63)))  # the widest alphabet, of two-byte letters
@@ -34,6 +34,7 @@ def assert_is_trie_of(trie, words, scores, alphabet):
     expected = dictionary_trie(words, scores, alphabet)
     assert [array.dtype for array in trie] == [np.uint64, np.int32, np.int32, np.float32]
     assert {len(array) for array in trie} == {len(expected)}
+    records = as_records(trie)
     nodes = {"": 0}
     for prefix in sorted(expected, key=len):
         children, word, best = expected[prefix]
@@ -41,7 +42,7 @@ def assert_is_trie_of(trie, words, scores, alphabet):
         assert trie.word[node] == word
         assert trie.best[node] == np.float32(best)
         for c, char in enumerate(alphabet):
-            child = step(trie, node, c)
+            child = step(records, node, c)
             assert (child >= 0) == (c in children)
             if child >= 0:
                 nodes[prefix + char] = child
@@ -79,8 +80,8 @@ def test_special_words_stay_out_even_if_the_alphabet_spells_them():
 
 def test_off_the_trie_stays_off():
     trie = build_word_trie(["a"], np.float32([0]), "ab")
-    assert step(trie, 0, 1) == -1
-    assert step(trie, -1, 0) == -1
+    assert step(as_records(trie), 0, 1) == -1
+    assert step(as_records(trie), -1, 0) == -1
 
 
 def test_too_wide_an_alphabet():
