@@ -97,6 +97,33 @@ def test_every_hypothesis_equals_the_numba_back_end(lm, encoder, name, beam_size
         assert_same_hypotheses(found, decoder._numba_search(utterance[:n].numpy()))
 
 
+def test_pruning_equals_the_numba_back_end():
+    """Short and blurred, so that many prefixes are close to where they would be dropped."""
+    generator = torch.Generator().manual_seed(0)
+    log_probs = torch.randn(200, 4, len(CHARACTERS), generator=generator).log_softmax(-1)
+    pruning = {"token_min_logp": -5.0, "beam_prune_logp": -1.0, "blank_skip": 0.05}
+    decoder = BeamSearchDecoder(CHARACTERS, n_best=16, **pruning)
+    search = decoder._tensor_search(log_probs.device)
+    for utterance, found in zip(log_probs, search(log_probs, torch.full((200,), 4))):
+        assert_same_hypotheses(found, decoder._numba_search(utterance.numpy()))
+
+
+def test_any_impossible_candidates_may_fill_the_beam(lm, monkeypatch):
+    """Which of equals `topk` takes differs between devices: here, those of the first slots."""
+
+    def topk(scores, k):
+        values, indices = scores.sort(descending=True, stable=True)
+        return torch.return_types.topk((values[:, :k], indices[:, :k]))
+
+    log_probs, length = batch(len(CHARACTERS), frames=8)
+    decoder = decoder_of(CHARACTERS, lm, "closed", beam_size=300, n_best=300)
+    monkeypatch.setattr(torch.Tensor, "topk", topk)
+    found = decoder._tensor_search(log_probs.device)(log_probs, length)
+    for utterance, n, of_tensors in zip(log_probs, length, found):
+        assert len(spelt(of_tensors)) == len(of_tensors[2])
+        assert_same_hypotheses(of_tensors, decoder._numba_search(utterance[:n].numpy()))
+
+
 @ENCODERS
 @OPTIONS
 def test_a_batch_of_different_lengths_equals_one_by_one(lm, encoder, name):
