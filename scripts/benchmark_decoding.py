@@ -61,7 +61,9 @@ CONTENDERS = {
     "pyctcdecode": Contender("pyctcdecode", cores="num_processes"),
     "pyctcdecode_lm": Contender("pyctcdecode_lm", True, cores="num_processes"),
     "flashlight_lm": Contender("flashlight_lm", True),
-    "flashlight_lm_pruned": Contender("flashlight_lm", True, {"beam_threshold": 10.0}),
+    "flashlight_lm_pruned": Contender(
+        "flashlight_lm", True, {"beam_threshold": 10.0, "beam_size_token": 40}
+    ),
     "beam_search": Contender("beam_search", cores="num_threads"),
     "beam_search_lm": Contender("beam_search_lm", True, cores="num_threads"),
     "beam_search_lm_closed": Contender(
