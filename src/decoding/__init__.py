@@ -5,6 +5,9 @@ each utterance, its hypotheses, best first.
 """
 
 from src.decoding.argmax import ArgmaxDecoder
+from src.decoding.beam_search import BeamSearchDecoder
 from src.decoding.hypothesis import Hypothesis, Word
+from src.decoding.lm_files import find_lm
+from src.decoding.ngram_lm import NGramLM
 
-__all__ = ["ArgmaxDecoder", "Hypothesis", "Word"]
+__all__ = ["ArgmaxDecoder", "BeamSearchDecoder", "Hypothesis", "NGramLM", "Word", "find_lm"]

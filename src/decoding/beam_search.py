@@ -14,6 +14,7 @@ import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from math import inf
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -65,7 +66,7 @@ class BeamSearchDecoder:
         text_encoder: CTCTextEncoder,
         frame_seconds: float = 0.04,
         beam_size: int = 16,
-        lm: str | NGramLM | None = None,
+        lm: str | Path | NGramLM | None = None,
         alpha: float | None = None,
         beta: float | None = None,
         vocabulary: str = "open",
@@ -92,7 +93,7 @@ class BeamSearchDecoder:
             inf if blank_skip is None else float(np.log(blank_skip)),
         )
         self.tokens, alphabet = token_table(text_encoder)
-        if isinstance(lm, str):
+        if isinstance(lm, (str, Path)):
             lm = NGramLM.from_arpa(lm)
         self.lm = lm
         self.scoring = word_scoring(
