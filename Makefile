@@ -13,22 +13,27 @@ PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.10; do \
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-install: $(VENV)/.installed  ## create .venv and install requirements.txt (about 5 GB, 2 minutes)
+install: $(VENV)/.installed  ## create .venv and install requirements.txt (about 5 GB, 3 minutes)
 
 $(VENV)/.installed: requirements.txt
 	@test -n "$(PYTHON)" || { echo "error: no Python 3.10, 3.11 or 3.12 found; install one and pass PYTHON=/path/to/it"; exit 2; }
 	@echo "installing requirements.txt into $(VENV) with $(PYTHON) ..."
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@echo "compiling the beam search ..."
+	@$(BIN)/python scripts/compile_kernels.py
 	@touch $@
 
+DEMO := data/synthetic
 demo: install  ## train, evaluate and transcribe synthetic speech: 8 minutes on 2 CPU cores
-	@$(BIN)/python scripts/make_synthetic_corpus.py data/synthetic --split test --size 20 --seed 1
-	@$(BIN)/python train.py -cn=demo
-	@echo; echo "Transcribing the recordings in data/synthetic/audio:"
+	@$(BIN)/python scripts/make_synthetic_corpus.py $(DEMO) --split test --size 20 --seed 1
+	@$(BIN)/python scripts/make_synthetic_text.py $(DEMO)/text.txt --split train
+	@$(BIN)/python scripts/train_lm.py $(DEMO)/text.txt --order 3 -o $(DEMO)/lm.arpa
+	@$(BIN)/python train.py -cn=demo metrics=beam_lm lm=$(DEMO)/lm.arpa
+	@echo; echo "Transcribing the recordings in $(DEMO)/audio:"
 	@$(BIN)/python inference.py inferencer.from_pretrained=saved/demo \
-		datasets.test.audio_dir=data/synthetic/audio \
-		datasets.test.transcription_dir=data/synthetic/transcriptions
+		datasets.test.audio_dir=$(DEMO)/audio datasets.test.transcription_dir=$(DEMO)/transcriptions \
+		metrics=beam_lm lm=$(DEMO)/lm.arpa
 
 test: install  ## the test suite, without its slow and GPU tests
 	@$(BIN)/python -m pytest -m "not slow and not gpu"

@@ -66,6 +66,12 @@ CONTENDERS = {
     ),
     "beam_search": Contender("beam_search", cores="num_threads"),
     "beam_search_lm": Contender("beam_search_lm", True, cores="num_threads"),
+    "beam_search_lm_pruned": Contender(  # as much as pyctcdecode prunes
+        "beam_search_lm",
+        True,
+        {"beam_prune_logp": -10.0, "token_min_logp": -5.0},
+        cores="num_threads",
+    ),
     "beam_search_lm_closed": Contender(
         "beam_search_lm", True, {"vocabulary": "closed"}, cores="num_threads"
     ),

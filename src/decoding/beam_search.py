@@ -10,7 +10,6 @@ score(text) = ln P_ctc(text) + sum over words of [ alpha ln P_lm(word | before) 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from math import inf
@@ -31,6 +30,7 @@ from src.decoding.word_scoring import word_scoring
 from src.decoding.word_times import words_of_tokens
 from src.decoding.word_trie import as_records
 from src.text_encoder import CTCTextEncoder
+from src.utils.cores import available_cores
 from src.utils.errors import UserError
 
 Found = tuple[np.ndarray, np.ndarray, np.ndarray]  # what `prefix_beam_search` returns
@@ -44,7 +44,7 @@ class BeamSearchDecoder:
         text_encoder, frame_seconds: how tokens spell, and how long a frame lasts.
         beam_size: prefixes kept after each frame.
         lm: an ARPA file or an `NGramLM`; None decodes without words' scores.
-        alpha, beta: weight of the LM's natural logarithms; added for every word.
+        alpha, beta: weight of the LM's natural logarithms; added for every word. None is 0.5, 1.5.
         vocabulary: `open` allows any spelling, `closed` only the words of the LM.
         unknown_word_score: added to ln P of words that the LM does not know, before alpha.
         hotwords: word -> what it earns, in natural logarithms; works without an LM too.
@@ -102,7 +102,7 @@ class BeamSearchDecoder:
         self.trie = as_records(self.scoring[1])
         self.backend = backend
         self._tensor_searches: dict[torch.device, TensorBeamSearch] = {}
-        self._threads = ThreadPoolExecutor(num_threads or len(os.sched_getaffinity(0)))
+        self._threads = ThreadPoolExecutor(num_threads or available_cores())
 
     @torch.no_grad()
     def __call__(self, log_probs: Tensor, log_prob_length: Tensor) -> list[list[Hypothesis]]:

@@ -11,6 +11,8 @@ from src.decoding.prefix_beam_search import WordScoring
 from src.decoding.word_trie import MAX_ALPHABET, TrieArrays, build_word_trie
 from src.utils.errors import UserError
 
+DEFAULT_ALPHA, DEFAULT_BETA = 0.5, 1.5  # pyctcdecode's
+
 
 def word_scoring(
     lm: NGramLM | None,
@@ -35,7 +37,10 @@ def word_scoring(
         )
     if lm is None and vocabulary == "closed":
         raise UserError("vocabulary=closed is that of a language model; name one with lm=PATH")
-    alpha, beta = (0.0 if value is None else float(value) for value in (alpha, beta))
+    if lm is None:
+        alpha = beta = 0.0
+    alpha = DEFAULT_ALPHA if alpha is None else float(alpha)
+    beta = DEFAULT_BETA if beta is None else float(beta)
     if alpha < 0:
         raise UserError(f"alpha={alpha} would prefer what the language model finds unlikely")
     foreign = [word for word in hotwords if not word or not set(word) <= set(alphabet)]
