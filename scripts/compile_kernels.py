@@ -1,6 +1,6 @@
 """Compiles the beam search now (half a minute), instead of at its first use; `make install` does.
 
-    python scripts/compile_kernels.py
+python scripts/compile_kernels.py
 """
 
 from __future__ import annotations

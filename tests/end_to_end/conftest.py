@@ -35,3 +35,18 @@ def trained(run_command, tmp_path_factory):
     done = run_command("train.py", "-cn=onebatchtest", f"save_dir={save_dir}")
     assert done.returncode == 0, done.stderr
     return save_dir / "onebatchtest", done
+
+
+@pytest.fixture(scope="session")
+def recordings(tmp_path_factory):
+    """The eight sentences of the one-batch test as files, the way anyone's recordings are."""
+    folder = tmp_path_factory.mktemp("recordings")
+    subprocess.run(
+        [
+            *(sys.executable, "scripts/make_synthetic_corpus.py", folder),
+            *("--split", "train", "--size", "8"),
+        ],
+        cwd=ROOT,
+        check=True,
+    )
+    return folder

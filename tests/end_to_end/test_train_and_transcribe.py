@@ -3,8 +3,6 @@
 import json
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,21 +17,6 @@ LIBRISPEECH = ROOT.parent / "shared" / "data" / "LibriSpeech"
 
 def lines(path):
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
-@pytest.fixture(scope="session")
-def recordings(tmp_path_factory):
-    """The eight sentences of the one-batch test as files, the way anyone's recordings are."""
-    folder = tmp_path_factory.mktemp("recordings")
-    subprocess.run(
-        [
-            *(sys.executable, "scripts/make_synthetic_corpus.py", folder),
-            *("--split", "train", "--size", "8"),
-        ],
-        cwd=ROOT,
-        check=True,
-    )
-    return folder
 
 
 def test_one_batch_is_learnt_by_heart(trained):
