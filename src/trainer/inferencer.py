@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from src.datasets import BaseDataset, Collate, DurationBatchSampler
 from src.datasets.tolerant import TolerantCollate, TolerantDataset
+from src.decoding import Word
 from src.metrics import RecognitionMetrics, update_summary, write_table
 from src.trainer.device import to_device
 from src.trainer.pretrained import Pretrained
@@ -113,7 +114,15 @@ class Inferencer:
                 "duration": round(duration, 3),
                 "text": hypothesis.text,
                 "score": hypothesis.score,
-                "words": [asdict(word) for word in hypothesis.words],
+                "words": [_within(word, duration) for word in hypothesis.words],
                 **({} if reference is None else {"reference": reference}),
             }
         return records
+
+
+def _within(word: Word, duration: float) -> dict[str, Any]:
+    """The word as a dict, its times in ms; the last frame may reach beyond the recording."""
+    line = asdict(word)
+    for name in ("start", "end"):
+        line[name] = round(min(line[name], duration), 3)
+    return line
