@@ -317,7 +317,7 @@ def test_a_refused_file_leaves_nothing_in_the_cache(tmp_path, load):
     path.write_text(HAND_MADE.replace("-0.4\tb a", "-0.4\tb </s>"))
     with pytest.raises(UserError):
         load(path)
-    assert {entry.suffix for entry in (tmp_path / "cache").iterdir()} == {".lock"}
+    assert {entry.suffix for entry in (tmp_path / "cache").iterdir()} <= {".lock"}
 
 
 def test_without_a_place_for_the_cache_it_works_all_the_same(tmp_path, caplog):
