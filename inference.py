@@ -30,10 +30,9 @@ EXIT_SOME_FAILED = 3
 def main(config: DictConfig) -> int:
     setup_logging()
     settings = dict(config.inferencer)
-    device = choose_device(config.device)
-    pretrained = load_pretrained(settings.pop("from_pretrained"), device)
+    pretrained = load_pretrained(settings.pop("from_pretrained"), choose_device(config.device))
     metrics = build_metrics(config.metrics, pretrained.text_encoder, pretrained.frame_seconds)
-    inferencer = Inferencer(pretrained, metrics, device=device, **settings)
+    inferencer = Inferencer(pretrained, metrics, **settings)
     rate = pretrained.transforms.log_mel.sample_rate
 
     summaries, failures = {}, []

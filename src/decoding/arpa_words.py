@@ -6,11 +6,12 @@ words early, flashlight as its lexicon.
 
 from __future__ import annotations
 
-import gzip
+import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from src.decoding.arpa import open_arpa
 from src.utils.errors import UserError
 
 _SPECIAL = {"<unk>", "<s>", "</s>"}
@@ -36,7 +37,7 @@ def arpa_words(path: str | Path) -> list[str]:
             "words; name the ARPA file that it was built from in lm"
         )
     try:
-        with (gzip.open if head[:2] == b"\x1f\x8b" else open)(path, "rt", encoding="utf-8") as file:
+        with io.TextIOWrapper(open_arpa(path), encoding="utf-8") as file:
             words = list(_unigrams(file))
     except (EOFError, ValueError, OSError) as error:
         raise UserError(

@@ -18,7 +18,6 @@ from src.datasets import BaseDataset, Collate, DurationBatchSampler
 from src.datasets.tolerant import TolerantCollate, TolerantDataset
 from src.decoding import Word
 from src.metrics import RecognitionMetrics, update_summary, write_table
-from src.trainer.device import to_device
 from src.trainer.pretrained import Pretrained
 
 logger = logging.getLogger(__name__)
@@ -39,14 +38,12 @@ class Inferencer:
         pretrained: Pretrained,
         metrics: RecognitionMetrics,
         save_dir: str | Path,
-        device: torch.device,
         max_batch_seconds: float = 120.0,
         num_workers: int = 1,
     ) -> None:
         self.pretrained = pretrained
         self.metrics = metrics
         self.save_dir = Path(save_dir)
-        self.device = device
         self.max_batch_seconds = max_batch_seconds
         self.num_workers = num_workers
 
@@ -63,7 +60,8 @@ class Inferencer:
             for batch, unreadable in tqdm(self._loader(dataset), split, disable=None):
                 failures += unreadable
                 if batch is not None:
-                    self._decode(batch)
+                    batch = self.pretrained.process_batch(batch)
+                    batch["hypotheses"] = self.metrics.update(batch)
                     records.update(self._write_texts(batch, folder / "text"))
         elapsed = time.perf_counter() - started
 
@@ -91,12 +89,6 @@ class Inferencer:
             collate_fn=TolerantCollate(Collate(self.pretrained.text_encoder)),
             num_workers=self.num_workers,
         )
-
-    def _decode(self, batch: dict[str, Any]) -> None:
-        batch.update(to_device(batch, self.device))
-        batch.update(self.pretrained.transforms(**batch))
-        batch.update(self.pretrained.model(**batch))
-        batch["hypotheses"] = self.metrics.update(batch)
 
     def _write_texts(self, batch: dict[str, Any], folder: Path) -> dict[str, dict[str, Any]]:
         """One .txt an utterance; returns each utterance's line of transcripts.jsonl."""

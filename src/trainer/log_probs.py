@@ -15,7 +15,7 @@ from src.datasets import BaseDataset, Collate, DurationBatchSampler, LibriSpeech
 from src.decoding.log_prob_set import LogProbSet
 from src.text_encoder import CTCTextEncoder
 from src.trainer.checkpoint import WEIGHTS, find_checkpoint
-from src.trainer.device import choose_device, to_device
+from src.trainer.device import choose_device
 from src.trainer.pretrained import Pretrained, load_pretrained
 from src.utils.cache import user_cache
 
@@ -72,13 +72,10 @@ def _compute(pretrained: Pretrained, dataset: BaseDataset) -> dict[str, torch.Te
         batch_sampler=DurationBatchSampler(dataset, MAX_BATCH_SECONDS, shuffle=False),
         collate_fn=Collate(pretrained.text_encoder),
     )
-    device = next(pretrained.model.parameters()).device
     log_probs = {}
     for batch in tqdm(loader, "log-probabilities", disable=None):
-        batch.update(to_device(batch, device))
-        batch.update(pretrained.transforms(**batch))
-        output = pretrained.model(**batch)
-        lengths = output["log_prob_length"].tolist()
-        for name, value, length in zip(batch["utterance_id"], output["log_probs"], lengths):
+        batch = pretrained.process_batch(batch)
+        lengths = batch["log_prob_length"].tolist()
+        for name, value, length in zip(batch["utterance_id"], batch["log_probs"], lengths):
             log_probs[name] = value[:length].float().cpu().contiguous()
     return log_probs

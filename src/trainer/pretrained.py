@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from src.model import Conformer
 from src.text_encoder import CTCTextEncoder, load_text_encoder
 from src.trainer.checkpoint import find_checkpoint, load_weights, run_dir_of
+from src.trainer.device import to_device
 from src.trainer.run_folder import read_run_config
 from src.transforms import Transforms
 from src.utils.errors import UserError
@@ -31,6 +32,13 @@ class Pretrained:
     @property
     def frame_seconds(self) -> float:
         return frame_seconds(self.model, self.transforms)
+
+    def process_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """The batch with features and log-probabilities added; on the model's device."""
+        batch = to_device(batch, next(self.model.parameters()).device)
+        batch.update(self.transforms(**batch))
+        batch.update(self.model(**batch))
+        return batch
 
 
 def frame_seconds(model: Conformer, transforms: Transforms) -> float:
