@@ -1,3 +1,4 @@
+from src.loss.consistency import ConsistencyCTCLoss
 from src.loss.ctc import CTCLoss
 
-__all__ = ["CTCLoss"]
+__all__ = ["CTCLoss", "ConsistencyCTCLoss"]

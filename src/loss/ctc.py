@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import ctc_loss
@@ -13,11 +15,18 @@ class CTCLoss(nn.Module):
     Each utterance's negative log-likelihood (nats) is divided by its number of tokens, as with
     `torch.nn.CTCLoss(reduction="mean")`. An utterance that no path of its length can spell has
     an infinite loss: it takes no part in the mean or the gradient, and is counted.
+
+    Args:
+        intermediate_weight: w of (1 - w) CTC + w (mean CTC of the intermediate layers), for a
+            model that returns their predictions (InterCTC, arXiv 2102.03216).
     """
 
-    def __init__(self, blank: int = 0) -> None:
+    views = 1  # how often an utterance is augmented anew in one training batch
+
+    def __init__(self, blank: int = 0, intermediate_weight: float = 0.0) -> None:
         super().__init__()
         self.blank = blank
+        self.intermediate_weight = intermediate_weight
 
     def forward(
         self,
@@ -25,11 +34,31 @@ class CTCLoss(nn.Module):
         log_prob_length: Tensor,
         tokens: Tensor,
         token_length: Tensor,
+        intermediate_log_probs: Sequence[Tensor] = (),
         **batch: object,
     ) -> dict[str, Tensor]:
-        """log_probs [B, T, V], tokens [B, U] -> `loss` [] and `infinite_losses` [], a count."""
+        """log_probs [B, T, V], each of `intermediate_log_probs` too, tokens [B, U] ->
+        `loss` [] and `infinite_losses` [], a count."""
+        repeats = ((tokens[:, 1:] == tokens[:, :-1]) & (tokens[:, 1:] != self.blank)).sum(dim=1)
+        infinite = token_length + repeats > log_prob_length
+        finite = (~infinite).sum().clamp_min(1)
+
+        def ctc(log_probs: Tensor) -> Tensor:
+            nll = self._nll(log_probs, log_prob_length, tokens, token_length)
+            return (nll / token_length.clamp_min(1)).sum() / finite
+
+        loss = ctc(log_probs)
+        if intermediate_log_probs:
+            intermediate = torch.stack([ctc(early) for early in intermediate_log_probs]).mean()
+            loss = torch.lerp(loss, intermediate, self.intermediate_weight)
+        return {"loss": loss, "infinite_losses": infinite.sum()}
+
+    def _nll(
+        self, log_probs: Tensor, log_prob_length: Tensor, tokens: Tensor, token_length: Tensor
+    ) -> Tensor:
+        """Nats of each utterance [B]; 0 where they would be infinite."""
         with torch.autocast(log_probs.device.type, enabled=False):
-            nll = ctc_loss(
+            return ctc_loss(
                 log_probs.float().transpose(0, 1),
                 tokens,
                 log_prob_length,
@@ -38,8 +67,3 @@ class CTCLoss(nn.Module):
                 reduction="none",
                 zero_infinity=True,
             )
-        repeats = ((tokens[:, 1:] == tokens[:, :-1]) & (tokens[:, 1:] != self.blank)).sum(dim=1)
-        infinite = token_length + repeats > log_prob_length
-        per_token = nll / token_length.clamp_min(1)
-        loss = per_token.sum() / (~infinite).sum().clamp_min(1)
-        return {"loss": loss, "infinite_losses": infinite.sum()}

@@ -19,7 +19,6 @@ class SelfAttention(nn.Module):
         if d_model % n_heads:
             raise ValueError(f"d_model {d_model} is not a multiple of n_heads {n_heads}")
         self.n_heads = n_heads
-        self.dropout_rate = dropout
         self.norm = nn.LayerNorm(d_model)
         self.qkv = nn.Linear(d_model, 3 * d_model)
         self.out = nn.Linear(d_model, d_model)
@@ -39,6 +38,6 @@ class SelfAttention(nn.Module):
             k_BHTK,
             v_BHTK,
             attn_mask=mask[:, None, None, :],
-            dropout_p=self.dropout_rate if self.training else 0.0,
+            dropout_p=self.dropout.p if self.training else 0.0,
         )
         return self.dropout(self.out(y_BHTK.transpose(1, 2).reshape(B, T, D)))

@@ -5,13 +5,17 @@ Notable features:
 - sinusoidal absolute positions, or rotary ones by `positions=rotary`
 - fused attention with a [B, 1, 1, T] mask, never a [T, T] one
 - padding never leaks: an utterance's log-probabilities are the same alone and in any batch
+- for training: predictions of intermediate layers for their own CTC loss, self-conditioning on
+  these, stochastic depth
 
     python train.py model=conformer_small model.positions=rotary
+    python train.py 'model.intermediate_layers=[7,14]' loss.intermediate_weight=0.3
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 
@@ -22,7 +26,16 @@ from src.utils.masking import length_mask
 
 
 class Conformer(nn.Module):
-    """Log-mel features in, log-probabilities of `vocab_size` tokens (0 is the blank) out."""
+    """Log-mel features in, log-probabilities of `vocab_size` tokens (0 is the blank) out.
+
+    Arguments beyond the sizes:
+        intermediate_layers: blocks (the first is 1) whose output the head reads too, in training,
+            so that the loss can weigh their predictions (InterCTC, arXiv 2102.03216).
+        self_conditioning: adds a linear map of these predictions to the input of the next block
+            (arXiv 2104.02724), in training and after it.
+        stochastic_depth: probability that the last block is skipped for an utterance in training,
+            rising linearly from the first (arXiv 1603.09382, section 3).
+    """
 
     def __init__(
         self,
@@ -37,10 +50,20 @@ class Conformer(nn.Module):
         subsampling_channels: int = 256,
         positions: str = "sinusoidal",
         dropout: float = 0.1,
+        intermediate_layers: Sequence[int] = (),
+        self_conditioning: bool = False,
+        stochastic_depth: float = 0.0,
     ) -> None:
         super().__init__()
         if positions not in ("sinusoidal", "rotary"):
             raise ValueError(f"positions {positions!r} is not sinusoidal or rotary")
+        if not all(1 <= layer < n_layers for layer in intermediate_layers):
+            raise ValueError(
+                f"intermediate_layers {list(intermediate_layers)} are not between 1 and "
+                f"{n_layers - 1}, the layers below the last"
+            )
+        if self_conditioning and not intermediate_layers:
+            raise ValueError("self_conditioning=true needs intermediate_layers to condition on")
         self.d_model = d_model
         self.head_dim = d_model // n_heads
         self.positions = positions
@@ -49,10 +72,19 @@ class Conformer(nn.Module):
         )
         self.dropout = nn.Dropout(dropout)
         self.blocks = nn.ModuleList(
-            ConformerBlock(d_model, n_heads, kernel_size, ff_expansion, dropout)
-            for _ in range(n_layers)
+            ConformerBlock(
+                d_model,
+                n_heads,
+                kernel_size,
+                ff_expansion,
+                dropout,
+                stochastic_depth * layer / n_layers,
+            )
+            for layer in range(1, n_layers + 1)
         )
         self.head = nn.Linear(d_model, vocab_size)
+        self.intermediate_layers = frozenset(intermediate_layers)
+        self.conditioning = nn.Linear(vocab_size, d_model) if self_conditioning else None
 
     def output_length(self, feature_length: Tensor) -> Tensor:
         """Frames of log-probabilities for `feature_length` [B] frames of features."""
@@ -60,8 +92,9 @@ class Conformer(nn.Module):
 
     def forward(
         self, features: Tensor, feature_length: Tensor, **batch: object
-    ) -> dict[str, Tensor]:
-        """features [B, F, M] -> `log_probs` [B, T, V] in float32, `log_prob_length` [B]."""
+    ) -> dict[str, Tensor | list[Tensor]]:
+        """features [B, F, M] -> `log_probs` [B, T, V] in float32, `log_prob_length` [B], and in
+        training mode `intermediate_log_probs`, one [B, T, V] for each intermediate layer."""
         x, length = self.subsampling(features, feature_length)
         T = x.shape[1]
         mask = length_mask(length, T)
@@ -71,7 +104,18 @@ class Conformer(nn.Module):
         else:
             x = math.sqrt(self.d_model) * x + sinusoidal_positions(T, self.d_model, x.device)
         x = self.dropout(x)
-        for block in self.blocks:
+        intermediate = []
+        for layer, block in enumerate(self.blocks, start=1):
             x = block(x, mask, rotary)
-        log_probs = self.head(x).float().log_softmax(dim=-1)
-        return {"log_probs": log_probs, "log_prob_length": length}
+            if layer in self.intermediate_layers and (self.training or self.conditioning):
+                intermediate.append(self._log_probs(x))
+                if self.conditioning:
+                    x = x + self.conditioning(intermediate[-1].exp())
+        return {
+            "log_probs": self._log_probs(x),
+            "log_prob_length": length,
+            **({"intermediate_log_probs": intermediate} if self.training else {}),
+        }
+
+    def _log_probs(self, x: Tensor) -> Tensor:
+        return self.head(x).float().log_softmax(dim=-1)

@@ -7,10 +7,14 @@ from torch import Tensor, nn
 from src.model.attention import SelfAttention
 from src.model.convolution import ConvolutionModule
 from src.model.feed_forward import FeedForward
+from src.model.stochastic_depth import StochasticDepth
 
 
 class ConformerBlock(nn.Module):
-    """Section 2.4 of arXiv 2005.08100: two half-step feed-forwards around the other modules."""
+    """Section 2.4 of arXiv 2005.08100: two half-step feed-forwards around the other modules.
+
+    In training an utterance skips all four with probability `drop_probability`.
+    """
 
     def __init__(
         self,
@@ -19,6 +23,7 @@ class ConformerBlock(nn.Module):
         kernel_size: int = 31,
         ff_expansion: int = 4,
         dropout: float = 0.1,
+        drop_probability: float = 0.0,
     ) -> None:
         super().__init__()
         self.feed_forward_in = FeedForward(d_model, ff_expansion, dropout)
@@ -26,13 +31,14 @@ class ConformerBlock(nn.Module):
         self.convolution = ConvolutionModule(d_model, kernel_size, dropout)
         self.feed_forward_out = FeedForward(d_model, ff_expansion, dropout)
         self.norm = nn.LayerNorm(d_model)
+        self.stochastic_depth = StochasticDepth(drop_probability)
 
     def forward(
         self, x: Tensor, mask: Tensor, rotary: tuple[Tensor, Tensor] | None = None
     ) -> Tensor:
         """x [B, T, D], mask [B, T] (True for speech) -> [B, T, D]."""
-        x = x + 0.5 * self.feed_forward_in(x)
-        x = x + self.attention(x, mask, rotary)
-        x = x + self.convolution(x, mask)
-        x = x + 0.5 * self.feed_forward_out(x)
-        return self.norm(x)
+        y = x + 0.5 * self.feed_forward_in(x)
+        y = y + self.attention(y, mask, rotary)
+        y = y + self.convolution(y, mask)
+        y = y + 0.5 * self.feed_forward_out(y)
+        return self.norm(self.stochastic_depth(x, y))

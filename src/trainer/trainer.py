@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from src.logger import spectrogram_image
+from src.loss import ConsistencyCTCLoss, CTCLoss
 from src.trainer.base_trainer import BaseTrainer, Batch
 from src.trainer.device import to_device
+from src.trainer.two_views import two_views
 from src.transforms import Transforms
 
 EXAMPLES = 10
@@ -14,10 +16,14 @@ class Trainer(BaseTrainer):
     """CTC training: waveforms to features, features to log-probabilities, these to a loss."""
 
     transforms: Transforms
+    criterion: CTCLoss | ConsistencyCTCLoss
 
     def process_batch(self, batch: Batch) -> Batch:
         batch = to_device(batch, self.device)
-        batch.update(self.transforms(**batch))
+        if self.model.training and self.criterion.views == 2:
+            batch = two_views(batch, self.transforms)
+        else:
+            batch.update(self.transforms(**batch))
         batch.update(self.model(**batch))
         batch.update(self.criterion(**batch))
         return batch

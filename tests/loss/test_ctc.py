@@ -62,3 +62,17 @@ def test_the_sum_runs_in_float32_under_autocast():
     exact = CTCLoss()(log_probs, *arguments)["loss"]
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(CTCLoss()(log_probs, *arguments)["loss"], exact)
+
+
+def test_intermediate_layers_share_the_loss_by_their_weight():
+    """(1 - w) CTC + w times the mean over intermediate layers, each term from brute force."""
+    generator = torch.Generator().manual_seed(0)
+    log_probs, *early = torch.randn(3, 1, 4, 4, generator=generator).log_softmax(-1)
+    arguments = (torch.tensor([4]), torch.tensor([[1, 2]]), torch.tensor([2]))
+    losses = [brute_force_nll(x[0].double(), [1, 2]) / 2 for x in (log_probs, *early)]
+    expected = 0.7 * losses[0] + 0.3 * (losses[1] + losses[2]) / 2
+    criterion = CTCLoss(intermediate_weight=0.3)
+    loss = criterion(log_probs, *arguments, intermediate_log_probs=early)["loss"]
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
+    alone = criterion(log_probs, *arguments)["loss"]
+    assert alone.item() == pytest.approx(losses[0], rel=1e-5)

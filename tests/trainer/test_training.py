@@ -159,3 +159,27 @@ def test_a_run_folder_may_name_this_repositorys_classes_only(compose_tiny, tmp_p
     config.write_text(text.replace("src.transforms.SpecAugment", "os.system"))
     with pytest.raises(UserError, match=r"asks for os\.system"):
         load_pretrained(tmp_path / "run")
+
+
+def test_resuming_is_exact_with_everything_that_draws_or_remembers(
+    compose_tiny, tmp_path, monkeypatch
+):
+    """The switches of `-cn=best`, each of which must survive an interruption."""
+    best = [
+        *("loss=cr_ctc", "model.n_layers=3", "model.intermediate_layers=[1]"),
+        *("model.self_conditioning=true", "loss.intermediate_weight=0.3"),
+        "model.stochastic_depth=0.3",
+    ]
+    whole = start(compose_tiny(*best, run_name="whole"))
+    whole.train()
+    stopped = start(compose_tiny(*best, "trainer.save_every=9", run_name="stopped"))
+    monkeypatch.setattr(BaseTrainer, "_should_stop", lambda self: self.step >= 9)
+    stopped.train()
+    monkeypatch.undo()
+    checkpoint = tmp_path / "stopped/checkpoints/step_9"
+    resumed = start(compose_tiny(*best, f"trainer.resume_from={checkpoint}", run_name="stopped"))
+    resumed.train()
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(resumed.model.state_dict()[name], value), name
+    columns = ("step", "mode", "loss", "grad_norm", "lr", "argmax/wer", "argmax/cer")
+    assert rows(tmp_path / "stopped", *columns) == rows(tmp_path / "whole", *columns)
