@@ -10,8 +10,8 @@ import logging
 import math
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,8 @@ from src.trainer.checkpoint import (
     load_weights,
     save_checkpoint,
 )
+from src.trainer.dropout_schedule import DropoutSchedule
+from src.trainer.ema import WeightEMA
 from src.utils.errors import UserError
 from src.utils.random_state import random_state, restore_random_state
 
@@ -49,6 +51,8 @@ class BaseTrainer:
         accumulation: batches per optimizer step.
         max_grad_norm: gradients are clipped to this norm; the norm before clipping is logged.
         precision: float32, or autocast to bf16 or fp16.
+        ema_decay: evaluates and saves this exponential average of the weights; null for themselves.
+        dropout_schedule: [share of training, p] pairs, see `DropoutSchedule`; null for the model's.
         log_every, eval_every, save_every: in optimizer steps; `eval_every` null is each epoch,
             `save_every` null keeps only the best and the last checkpoint.
         monitor: what decides on the best checkpoint: `loss`, `argmax/wer`, ...; lower is better.
@@ -76,6 +80,8 @@ class BaseTrainer:
         accumulation: int = 1,
         max_grad_norm: float = 5.0,
         precision: str = "float32",
+        ema_decay: float | None = None,
+        dropout_schedule: Sequence[tuple[float, float]] | None = None,
         log_every: int = 50,
         eval_every: int | None = None,
         save_every: int | None = None,
@@ -110,6 +116,10 @@ class BaseTrainer:
         self.save_every = save_every
         self.monitor, self.patience, self.target = monitor, patience, target
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
+        self.ema = WeightEMA(model, ema_decay) if ema_decay else None
+        self.dropout_schedule = (
+            DropoutSchedule(dropout_schedule, self.total_steps) if dropout_schedule else None
+        )
         self.stream = BatchStream(loaders["train"])
         self.tracker = MetricTracker()
         self.step = 0
@@ -148,6 +158,8 @@ class BaseTrainer:
     def _optimizer_step(self, batches: Iterator[Batch]) -> None:
         self.model.train()
         self.transforms.train()
+        if self.dropout_schedule:
+            self.dropout_schedule.apply(self.model, self.step)
         self.optimizer.zero_grad(set_to_none=True)
         for _ in range(self.accumulation):
             wait_from = time.perf_counter()
@@ -165,6 +177,8 @@ class BaseTrainer:
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.lr_scheduler.step()
+        if self.ema:
+            self.ema.update()
         self.step += 1
 
     def _log_training(self) -> None:
@@ -239,7 +253,8 @@ class BaseTrainer:
 
     def _validate(self) -> None:
         """Evaluates `val`, then writes the last and, if it is better, the best checkpoint."""
-        values = self.evaluate("val")
+        with self._weights_to_keep():
+            values = self.evaluate("val")
         improved = values[self.monitor] < self.best
         if improved:
             self.best = values[self.monitor]
@@ -289,13 +304,23 @@ class BaseTrainer:
             "tracker": self.tracker.state_dict(),
             "random": random_state(),
         }
-        save_checkpoint(self.run_dir / "checkpoints" / name, self.model, state)
+        with self._weights_to_keep():
+            if self.ema:
+                state["ema"] = self.ema.state_dict()
+            save_checkpoint(self.run_dir / "checkpoints" / name, self.model, state)
 
     def _resume(self, checkpoint: Path) -> None:
         load_weights(checkpoint, self.model)
         state = load_training_state(checkpoint)
         for name in ("stream", "optimizer", "lr_scheduler", "scaler", "tracker"):
             getattr(self, name).load_state_dict(state[name])
+        if (self.ema is not None) != ("ema" in state):
+            raise UserError(
+                f"{checkpoint} was written {'with' if 'ema' in state else 'without'} "
+                "trainer.ema_decay; resume with the same setting"
+            )
+        if self.ema:
+            self.ema.load_state_dict(state["ema"])
         self.step, self.best = state["step"], state["best"]
         self.evaluations_since_best = state["evaluations_since_best"]
         restore_random_state(state["random"])
@@ -307,6 +332,10 @@ class BaseTrainer:
     def _autocast(self) -> AbstractContextManager[Any]:
         enabled = self.precision != "float32"
         return torch.autocast(self.device.type, PRECISIONS[self.precision], enabled=enabled)
+
+    def _weights_to_keep(self) -> AbstractContextManager[Any]:
+        """Inside, the model has the weights that are evaluated and saved: EMA, if it is on."""
+        return self.ema.in_model() if self.ema else nullcontext()
 
     def _progress_bar(self) -> tqdm:
         """A bar on a terminal; nothing in a log file, where the logged lines tell as much."""

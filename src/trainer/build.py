@@ -52,7 +52,7 @@ def build_trainer(config: DictConfig, run_dir: Path) -> BaseTrainer:
     accumulation = trainer_config["accumulation"]
     steps_per_epoch = epoch_len or max(1, len(loaders["train"]) // accumulation)
     total_steps = trainer_config["epochs"] * steps_per_epoch
-    optimizer = instantiate(config.optimizer, _partial_=True)(model.parameters())
+    optimizer = instantiate(config.optimizer, _partial_=True)(model.named_parameters())
     lr_scheduler = instantiate(config.lr_scheduler, _partial_=True)(
         optimizer, total_steps=total_steps
     )

@@ -1,15 +1,15 @@
 """Learning-rate schedules, one step an optimizer step. The optimizer's lr is the peak.
 
-`warmup_steps` below 1 is a share of `total_steps`. OneCycle is torch's own
-(`lr_scheduler=onecycle`).
+`warmup_steps` below 1 is a share of `total_steps`. Parameter groups keep the ratios of their rates.
 """
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.lr_scheduler import LambdaLR, OneCycleLR
 
 
 def _steps(warmup_steps: float, total_steps: int) -> int:
@@ -35,3 +35,9 @@ def cosine(
         return final_ratio + (1 - final_ratio) * 0.5 * (1 + math.cos(math.pi * progress))
 
     return LambdaLR(optimizer, factor)
+
+
+def onecycle(optimizer: Optimizer, total_steps: int, **options: Any) -> OneCycleLR:
+    """torch's OneCycleLR (Smith, arXiv 1708.07120) with each group's lr as its peak."""
+    peaks = [group["lr"] for group in optimizer.param_groups]
+    return OneCycleLR(optimizer, max_lr=peaks, total_steps=total_steps, **options)

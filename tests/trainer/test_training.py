@@ -168,7 +168,8 @@ def test_resuming_is_exact_with_everything_that_draws_or_remembers(
     best = [
         *("loss=cr_ctc", "model.n_layers=3", "model.intermediate_layers=[1]"),
         *("model.self_conditioning=true", "loss.intermediate_weight=0.3"),
-        "model.stochastic_depth=0.3",
+        *("model.stochastic_depth=0.3", "trainer.ema_decay=0.9", "optimizer=adamw_groups"),
+        "trainer.dropout_schedule=[[0,0.0],[1,0.2]]",
     ]
     whole = start(compose_tiny(*best, run_name="whole"))
     whole.train()
@@ -179,7 +180,30 @@ def test_resuming_is_exact_with_everything_that_draws_or_remembers(
     checkpoint = tmp_path / "stopped/checkpoints/step_9"
     resumed = start(compose_tiny(*best, f"trainer.resume_from={checkpoint}", run_name="stopped"))
     resumed.train()
+    assert not torch.equal(whole.ema.average[0], whole.ema.parameters[0])
+    for value, expected in zip(resumed.ema.average, whole.ema.average):
+        assert torch.equal(value, expected)
     for name, value in whole.model.state_dict().items():
         assert torch.equal(resumed.model.state_dict()[name], value), name
     columns = ("step", "mode", "loss", "grad_norm", "lr", "argmax/wer", "argmax/cer")
     assert rows(tmp_path / "stopped", *columns) == rows(tmp_path / "whole", *columns)
+
+
+def test_the_averaged_weights_are_evaluated_and_kept(compose_tiny, tmp_path):
+    trainer = start(compose_tiny("trainer.ema_decay=0.5", "trainer.epochs=1"))
+    trainer.train()
+    saved = load_file(tmp_path / "run/checkpoints/best/model.safetensors")
+    loss = trainer.evaluate("val")["loss"]
+    for (name, trained), average in zip(trainer.model.named_parameters(), trainer.ema.average):
+        assert torch.equal(saved[name], average)
+        assert not torch.equal(saved[name], trained)
+    logged = rows(tmp_path / "run", "mode", "loss")
+    pretrained = load_pretrained(tmp_path / "run")
+    trainer.model.load_state_dict(pretrained.model.state_dict())
+    averaged_loss = trainer.evaluate("val")["loss"]
+    with pytest.raises(UserError, match=r"with trainer\.ema_decay; resume with the same"):
+        start(compose_tiny(f"trainer.resume_from={tmp_path / 'run'}"))
+    assert averaged_loss != pytest.approx(loss, rel=1e-6)
+    assert ("val", pytest.approx(averaged_loss, rel=1e-5)) in [
+        (mode, float(value)) for mode, value in logged
+    ]
