@@ -8,6 +8,7 @@ from src.datasets.collate import Collate
 from src.datasets.custom_dir_audio import CustomDirAudioDataset
 from src.datasets.librispeech import LibriSpeechDataset
 from src.datasets.manifest import ManifestDataset
+from src.datasets.speed_perturbation import SpeedPerturbedDataset
 from src.datasets.synthetic_speech import SyntheticSpeechDataset
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "DurationBatchSampler",
     "LibriSpeechDataset",
     "ManifestDataset",
+    "SpeedPerturbedDataset",
     "SyntheticSpeechDataset",
     "audio_duration",
     "ctc_frames_needed",

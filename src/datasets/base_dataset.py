@@ -30,6 +30,8 @@ class BaseDataset(torch.utils.data.Dataset):
         sample_rate: of the audio returned, in Hz; files are resampled to it.
         min_duration, max_duration: in seconds, inclusive; outside them an utterance is dropped.
         max_text_length: in characters of normalised text.
+        min_characters_per_second, max_characters_per_second: of normalised text; a transcript far
+            from what can be said in the time is of other speech, or of a part of it only.
         limit: keep the first `limit` utterances, after the filters and the shuffle.
         shuffle_index: shuffle the index once, by `seed`.
         seed: of that shuffle.
@@ -46,6 +48,8 @@ class BaseDataset(torch.utils.data.Dataset):
         min_duration: float | None = None,
         max_duration: float | None = None,
         max_text_length: int | None = None,
+        min_characters_per_second: float | None = None,
+        max_characters_per_second: float | None = None,
         limit: int | None = None,
         shuffle_index: bool = False,
         seed: int = 0,
@@ -71,6 +75,16 @@ class BaseDataset(torch.utils.data.Dataset):
             self.filter(
                 lambda row: len(row["text"] or "") <= max_text_length,
                 f"text longer than {max_text_length} characters",
+            )
+        if min_characters_per_second is not None:
+            self.filter(
+                lambda row: _characters_per_second(row) >= min_characters_per_second,
+                f"fewer than {min_characters_per_second} characters a second",
+            )
+        if max_characters_per_second is not None:
+            self.filter(
+                lambda row: _characters_per_second(row) <= max_characters_per_second,
+                f"more than {max_characters_per_second} characters a second",
             )
         if shuffle_index:
             self.index = random.Random(seed).sample(self.index, len(self.index))
@@ -128,3 +142,7 @@ class BaseDataset(torch.utils.data.Dataset):
 
 def _hours(rows: list[Row]) -> float:
     return sum(row["duration"] for row in rows) / 3600
+
+
+def _characters_per_second(row: Row) -> float:
+    return len(row["text"] or "") / row["duration"]

@@ -11,7 +11,13 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 from torch.utils.data import DataLoader
 
-from src.datasets import BaseDataset, Collate, DurationBatchSampler, drop_unalignable
+from src.datasets import (
+    BaseDataset,
+    Collate,
+    DurationBatchSampler,
+    SpeedPerturbedDataset,
+    drop_unalignable,
+)
 from src.logger import CSVWriter, MultiWriter
 from src.metrics import RecognitionMetrics
 from src.text_encoder import CTCTextEncoder, load_text_encoder
@@ -30,6 +36,8 @@ def build_trainer(config: DictConfig, run_dir: Path) -> BaseTrainer:
     datasets = build_datasets(config)
     if missing := {"train", "val"} - datasets.keys():
         raise UserError(f"datasets has no {' and no '.join(sorted(missing))}; training needs both")
+    if speeds := config.dataloader.speeds:
+        datasets["train"] = SpeedPerturbedDataset(datasets["train"], speeds, config.seed)
     text_encoder = build_text_encoder(config, datasets["train"].texts, run_dir)
     transforms = instantiate(config.transforms).to(device)
     model = instantiate(config.model, vocab_size=len(text_encoder)).to(device)

@@ -73,3 +73,9 @@ def test_durations_and_texts():
     dataset = BaseDataset(rows([1.0, 2.0, 3.0], ["a", None, ""]))
     assert dataset.durations == [1.0, 2.0, 3.0]
     assert dataset.texts == ["a", ""]
+
+
+def test_speech_too_fast_or_too_slow_for_its_transcript_is_dropped():
+    index = rows([2.0, 2.0, 2.0, 2.0], ["a" * 9, "a" * 10, "a" * 50, "a" * 51])
+    dataset = BaseDataset(index, min_characters_per_second=5, max_characters_per_second=25)
+    assert ids(dataset) == ["1", "2"]

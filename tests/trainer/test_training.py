@@ -169,7 +169,7 @@ def test_resuming_is_exact_with_everything_that_draws_or_remembers(
         *("loss=cr_ctc", "model.n_layers=3", "model.intermediate_layers=[1]"),
         *("model.self_conditioning=true", "loss.intermediate_weight=0.3"),
         *("model.stochastic_depth=0.3", "trainer.ema_decay=0.9", "optimizer=adamw_groups"),
-        "trainer.dropout_schedule=[[0,0.0],[1,0.2]]",
+        *("trainer.dropout_schedule=[[0,0.0],[1,0.2]]", "dataloader.speeds=[0.9,1.0,1.1]"),
     ]
     whole = start(compose_tiny(*best, run_name="whole"))
     whole.train()
