@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from src.datasets.audio import read_audio
+from src.datasets.packed import read_packed
 from src.utils.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -26,7 +27,8 @@ class BaseDataset(torch.utils.data.Dataset):
     "speaker"}`; `text` is None where there is no transcript.
 
     Args:
-        index: one row per utterance (keys above, without the audio).
+        index: one row per utterance (keys above, without the audio); with `packed` where the
+            samples lie in a pack (`src.datasets.packed`).
         sample_rate: of the audio returned, in Hz; files are resampled to it.
         min_duration, max_duration: in seconds, inclusive; outside them an utterance is dropped.
         max_text_length: in characters of normalised text.
@@ -136,8 +138,10 @@ class BaseDataset(torch.utils.data.Dataset):
         return len(self.index)
 
     def __getitem__(self, position: int) -> dict[str, Any]:
-        row = self.index[position]
-        return {**row, "audio": read_audio(row["path"], self.sample_rate)}
+        row = dict(self.index[position])
+        place = row.pop("packed", None)
+        audio = read_packed(*place) if place else read_audio(row["path"], self.sample_rate)
+        return {**row, "audio": audio}
 
 
 def _hours(rows: list[Row]) -> float:

@@ -8,12 +8,14 @@ LibriSpeechDataset("train-960", root="data/LibriSpeech", max_duration=16.7)
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from src.datasets.base_dataset import BaseDataset, Row
 from src.datasets.librispeech_download import BASE_URL, OFFICIAL_PARTS, download_part
-from src.datasets.librispeech_index import librispeech_index
+from src.datasets.librispeech_index import librispeech_index, part_fingerprint
+from src.datasets.packed import choose_pack
 from src.text_encoder.normalize import normalize_text
 from src.utils.errors import UserError
 
@@ -27,6 +29,9 @@ class LibriSpeechDataset(BaseDataset):
     A part that is there is used offline, whatever its name; an official one that is missing is
     downloaded from OpenSLR.
 
+    A part that was packed (`scripts/pack_dataset.py`) is read from its pack, which may also stand
+    alone, without the part.
+
     Args:
         part: a name, names joined with `+`, a list of names, or `train-960` for all three
             training parts.
@@ -36,11 +41,13 @@ class LibriSpeechDataset(BaseDataset):
             where that is read-only.
         index_workers: threads that read audio headers.
         base_url: of the server that has `12/<part>.tar.gz`, such as a mirror.
+        packed: "auto", true, false or the folder that holds the packs; see
+            `src.datasets.packed.choose_pack`.
         options: as for `BaseDataset`.
 
     Raises:
         UserError: a part that is missing and cannot be had, no network, a damaged archive or
-            folder, an utterance that is in two parts.
+            folder, an utterance that is in two parts, a pack that is demanded and unfit.
     """
 
     def __init__(
@@ -51,13 +58,21 @@ class LibriSpeechDataset(BaseDataset):
         cache_dir: str | None = None,
         index_workers: int | None = None,
         base_url: str = BASE_URL,
+        packed: bool | str = "auto",
+        sample_rate: int = 16000,
         **options: Any,
     ) -> None:
         parts = _part_names(part)
         index: dict[str, Row] = {}
         for name in parts:
-            folder = _part_folder(name, Path(root), download, base_url)
-            for row in librispeech_index(folder, cache_dir, index_workers):
+            folder = Path(root) / name
+            pack = choose_pack(folder, packed, sample_rate, partial(part_fingerprint, folder))
+            if pack is None:
+                folder = _part_folder(name, Path(root), download, base_url)
+                rows = librispeech_index(folder, cache_dir, index_workers)
+            else:
+                rows = pack.rows
+            for row in rows:
                 if row["utterance_id"] in index:
                     raise UserError(
                         f"utterance {row['utterance_id']} of {name} occurs twice in "
@@ -65,7 +80,12 @@ class LibriSpeechDataset(BaseDataset):
                     )
                 path, text = str(folder / row["path"]), normalize_text(row["text"])
                 index[row["utterance_id"]] = {**row, "path": path, "text": text}
-        super().__init__(list(index.values()), name=f"LibriSpeech {'+'.join(parts)}", **options)
+        super().__init__(
+            list(index.values()),
+            sample_rate=sample_rate,
+            name=f"LibriSpeech {'+'.join(parts)}",
+            **options,
+        )
 
 
 def _part_names(part: str | Iterable[str]) -> list[str]:

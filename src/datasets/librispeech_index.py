@@ -40,11 +40,7 @@ def librispeech_index(
     Raises:
         UserError: no transcripts, an id that occurs twice, or no readable recording.
     """
-    files = {
-        name: status
-        for name, status in scan_files(folder).items()
-        if _is_transcript(name) or _is_audio(name)
-    }
+    files = _part_files(folder)
     key = fingerprint(files)
     cache_file = _cache_file(folder, cache_dir)
     index = load_index(cache_file, key)
@@ -59,6 +55,19 @@ def librispeech_index(
     for warning in index.warnings:
         logger.warning("%s: %s", folder, warning)
     return index.rows
+
+
+def part_fingerprint(folder: Path) -> str | None:
+    """Changes when a transcript or a recording of the part does; None for a folder that is gone."""
+    return fingerprint(_part_files(folder)) if folder.is_dir() else None
+
+
+def _part_files(folder: Path) -> dict[str, os.stat_result]:
+    return {
+        name: status
+        for name, status in scan_files(folder).items()
+        if _is_transcript(name) or _is_audio(name)
+    }
 
 
 def _is_transcript(name: str) -> bool:

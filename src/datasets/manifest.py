@@ -8,6 +8,7 @@ ManifestDataset("corpus/train.jsonl")
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +16,8 @@ from typing import Any
 
 from src.datasets.audio import audio_duration
 from src.datasets.base_dataset import BaseDataset, Row
+from src.datasets.files import fingerprint
+from src.datasets.packed import choose_pack
 from src.text_encoder.normalize import normalize_text
 from src.utils.errors import UserError
 
@@ -27,24 +30,48 @@ class ManifestDataset(BaseDataset):
     seconds (else read from the audio's header), `speaker`, and `utterance_id` or `id` (else
     `audio_filepath` without its extension).
 
+    A manifest that was packed (`scripts/pack_dataset.py`) is read from its pack, unless `packed`
+    says otherwise; see `src.datasets.packed.choose_pack`.
+
     Raises:
         UserError: a missing manifest, a line that is no such object, a recording that is
             missing or unreadable, an id that occurs twice; it names the file and the line.
     """
 
-    def __init__(self, path: str, **options: Any) -> None:
+    def __init__(
+        self, path: str, packed: bool | str = "auto", sample_rate: int = 16000, **options: Any
+    ) -> None:
         manifest = Path(path)
-        if not manifest.is_file():
-            raise UserError(f"manifest {path} does not exist: give a file of JSON lines.")
-        index: dict[str, Row] = {}
-        for place, entry in _read_lines(manifest):
-            row = _row(entry, manifest.parent, place)
-            if row["utterance_id"] in index:
-                raise UserError(f"{place}: utterance {row['utterance_id']} occurs twice.")
-            index[row["utterance_id"]] = row
-        rows = list(index.values())
-        _fill_durations(rows)
-        super().__init__(rows, name=f"Manifest {path}", **options)
+        rows = manifest_rows(manifest)
+        pack = choose_pack(
+            manifest, packed, sample_rate, lambda: manifest_fingerprint(manifest, rows)
+        )
+        if pack is None:
+            fill_durations(rows)
+        else:
+            paths = {row["utterance_id"]: row["path"] for row in rows}
+            rows = [{**row, "path": paths[row["utterance_id"]]} for row in pack.rows]
+        super().__init__(rows, sample_rate=sample_rate, name=f"Manifest {path}", **options)
+
+
+def manifest_rows(manifest: Path) -> list[Row]:
+    """Rows of a manifest; `duration` is None where it has none."""
+    if not manifest.is_file():
+        raise UserError(f"manifest {manifest} does not exist: give a file of JSON lines.")
+    index: dict[str, Row] = {}
+    for place, entry in _read_lines(manifest):
+        row = _row(entry, manifest.parent, place)
+        if row["utterance_id"] in index:
+            raise UserError(f"{place}: utterance {row['utterance_id']} occurs twice.")
+        index[row["utterance_id"]] = row
+    return list(index.values())
+
+
+def manifest_fingerprint(manifest: Path, rows: list[Row]) -> str:
+    """Changes when the manifest or a recording it names does."""
+    names = [str(manifest), *(row["path"] for row in rows)]
+    folder = str(manifest.parent)
+    return fingerprint({os.path.relpath(name, folder): Path(name).stat() for name in names})
 
 
 def _read_lines(manifest: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -88,7 +115,8 @@ def _row(entry: dict[str, Any], folder: Path, place: str) -> Row:
     }
 
 
-def _fill_durations(rows: list[Row]) -> None:
+def fill_durations(rows: list[Row]) -> None:
+    """Reads the durations that the manifest lacks from the headers."""
     unknown = [row for row in rows if row["duration"] is None]
     with ThreadPoolExecutor() as pool:
         seconds = pool.map(audio_duration, [row["path"] for row in unknown])

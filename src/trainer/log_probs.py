@@ -40,6 +40,7 @@ def log_probs_of(
         Path(part).name,
         root=str(Path(part).parent),
         download=False,
+        packed=False,  # the cache goes by the recordings' files
         limit=limit,
         shuffle_index=True,
         sample_rate=pretrained.transforms.log_mel.sample_rate,

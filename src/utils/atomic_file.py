@@ -1,4 +1,4 @@
-"""Replace a small text file whole, so that a reader or a kill never meets half of it."""
+"""Replace a small text file whole, so that a kill or a power cut never leaves half of it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from pathlib import Path
 
 
 def write_text_atomically(path: Path, text: str) -> None:
-    """Write `text` beside `path` and rename it over `path` (atomic on one file system)."""
+    """Write `text` beside `path`, to the disk, and rename it over `path` (atomic on one file
+    system)."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
     temporary.replace(path)
