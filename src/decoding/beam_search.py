@@ -51,6 +51,9 @@ class BeamSearchDecoder:
         token_min_logp: less probable tokens extend no prefix in that frame.
         beam_prune_logp: prefixes that are this much (a negative number) below the best go.
         blank_skip: frames whose blank has at least this probability extend no prefix.
+        recombine: of the prefixes that the rest of the utterance treats alike (the same last token,
+            LM state and unfinished word), those that another one beats are dropped. The beam
+            then holds more that differs. None is only where n_best is 1.
         n_best: hypotheses returned for each utterance.
         num_threads: utterances decoded at once; None is all cores.
         backend: `numba` runs on the CPU, `tensor` where the log-probs are, the whole batch at
@@ -75,6 +78,7 @@ class BeamSearchDecoder:
         token_min_logp: float | None = None,
         beam_prune_logp: float | None = None,
         blank_skip: float | None = None,
+        recombine: bool | None = None,
         n_best: int = 1,
         num_threads: int | None = None,
         backend: str = "auto",
@@ -91,6 +95,7 @@ class BeamSearchDecoder:
             inf if beam_prune_logp is None else -float(beam_prune_logp),
             -inf if token_min_logp is None else float(token_min_logp),
             inf if blank_skip is None else float(np.log(blank_skip)),
+            n_best == 1 if recombine is None else recombine,
         )
         self.tokens, alphabet = token_table(text_encoder)
         if isinstance(lm, (str, Path)):
@@ -102,7 +107,8 @@ class BeamSearchDecoder:
         self.trie = as_records(self.scoring[1])
         self.backend = backend
         self._tensor_searches: dict[torch.device, TensorBeamSearch] = {}
-        self._threads = ThreadPoolExecutor(num_threads or available_cores())
+        threads = num_threads or available_cores()
+        self._map = ThreadPoolExecutor(threads).map if threads > 1 else map
 
     @torch.no_grad()
     def __call__(self, log_probs: Tensor, log_prob_length: Tensor) -> list[list[Hypothesis]]:
@@ -115,9 +121,11 @@ class BeamSearchDecoder:
         ]
         if self.backend == "tensor" or (self.backend == "auto" and log_probs.is_cuda):
             found = self._tensor_search(log_probs.device)(log_probs, log_prob_length)
-        else:
-            found = list(self._threads.map(self._numba_search, utterances))
-        return list(self._threads.map(self._n_best, utterances, found))
+            return list(self._map(self._n_best, utterances, found))
+        return list(self._map(self._decode, utterances))
+
+    def _decode(self, log_probs: np.ndarray) -> list[Hypothesis]:
+        return self._n_best(log_probs, self._numba_search(log_probs))
 
     def _numba_search(self, log_probs: np.ndarray) -> Found:
         settings = (self.text_encoder.blank, self.n_best, self.pruning, self.tokens)

@@ -42,12 +42,14 @@ class Pruning(NamedTuple):
         beam_margin: prefixes that are this much worse than the best are dropped.
         token_floor: tokens less probable than this extend no prefix in that frame.
         blank_skip: where the blank is at least this probable, no prefix is extended.
+        recombine: of prefixes that everything to come treats alike, the beaten ones are dropped.
     """
 
     beam_size: int
     beam_margin: float
     token_floor: float
     blank_skip: float
+    recombine: bool
 
 
 class WordScoring(NamedTuple):
@@ -258,6 +260,61 @@ def descending(row: np.ndarray, blank: int, floor: float, order: np.ndarray) -> 
     return size
 
 
+@njit(inline="always")
+def power_of_two(at_least: int) -> int:
+    size = 1
+    while size < at_least:
+        size *= 2
+    return size
+
+
+@njit(nogil=True, cache=True)
+def recombine(
+    tree: np.ndarray,
+    node: np.ndarray,
+    p_blank: np.ndarray,
+    p_token: np.ndarray,
+    n: int,
+    first_alike: np.ndarray,
+    alike: np.ndarray,
+) -> int:
+    """Drops, of n prefixes with one last token, LM state and unfinished word, those that another
+    one beats in both probabilities; the number that is left.
+
+    Whatever is appended adds the same to all of them. `first_alike` (a power of two of buckets)
+    and `alike` (the next one in the bucket) are room to work in.
+    """
+    first_alike[:] = -1
+    for k in range(n):
+        prefix = tree[node[k]]
+        rank = prefix.lm + prefix.bonus
+        key = (prefix.state * 31 + prefix.place) * 31 + prefix.token
+        bucket = key & (len(first_alike) - 1)
+        other = first_alike[bucket]
+        alike[k], first_alike[bucket] = other, k
+        while other >= 0:
+            rival = tree[max(node[other], ROOT)]
+            if (
+                node[other] >= 0  # not dropped
+                and rival.state == prefix.state
+                and rival.place == prefix.place
+                and rival.token == prefix.token
+            ):
+                ahead = rival.lm + rival.bonus - rank
+                if ahead + p_blank[other] >= p_blank[k] and ahead + p_token[other] >= p_token[k]:
+                    node[k] = -1
+                    break
+                if ahead + p_blank[other] <= p_blank[k] and ahead + p_token[other] <= p_token[k]:
+                    node[other] = -1
+            other = alike[other]
+    left = 0
+    for k in range(n):
+        if node[k] >= 0:
+            node[left], p_blank[left], p_token[left] = node[k], p_blank[k], p_token[k]
+            left += 1
+    return left
+
+
 @njit(nogil=True, cache=True)
 def prefix_beam_search(
     log_probs: np.ndarray,
@@ -302,6 +359,7 @@ def prefix_beam_search(
     order = np.empty(V, np.int32)
     met = np.full((K, V), -1, np.int32)  # the frame in which (prefix, token) was in the beam
     next_node, next_blank, next_token = np.empty(K, np.int32), np.empty(K), np.empty(K)
+    first_alike, alike = np.empty(power_of_two(2 * K), np.int32), np.empty(K, np.int32)
 
     for t in range(T):
         row = log_probs[t]
@@ -400,6 +458,8 @@ def prefix_beam_search(
                 next_node[kept] = child
                 next_blank[kept], next_token[kept] = -inf, p_of[at]
             kept += 1
+        if pruning.recombine:
+            kept = recombine(tree, next_node, next_blank, next_token, kept, first_alike, alike)
         for k in range(n):
             tree[node[k]].slot = -1
         n = kept

@@ -44,12 +44,14 @@ class Frame(NamedTuple):
         tokens: float64 [B, V], ln P of the others; -inf for the blank.
         barred: float64 [B, 1, V], -inf for tokens that extend no prefix, otherwise 0; or None.
         margin: float64 [B, 1], how much worse than the best a kept prefix may be; or None.
+        idle: bool [B, 1], no prefix is extended (the blank is all but certain, or the end is past).
     """
 
     blank: Tensor
     tokens: Tensor
     barred: Tensor | None
     margin: Tensor | None
+    idle: Tensor
 
 
 class Beam(NamedTuple):
@@ -86,6 +88,8 @@ class TensorBeamSearch:
         self.blank, self.n_best, self.pruning, self.device = blank, n_best, pruning, device
         self.scoring = TensorWordScoring(tokens, lm, trie, words, device) if words.active else None
         self.token_code = torch.from_numpy(random_codes(len(tokens.boundary))).to(device)
+        K = pruning.beam_size
+        self.not_before = torch.ones(K, K, dtype=torch.bool, device=device).triu()
         self.no_prefix = torch.tensor([NO_PREFIX, NO_PARENT, blank], device=device)
 
     @torch.no_grad()
@@ -129,6 +133,7 @@ class TensorBeamSearch:
         tokens = rows.masked_fill(over[..., None], -inf)
         tokens[:, :, self.blank] = -inf
         skipped = blank >= self.pruning.blank_skip
+        idle = skipped | over
         barred: list[Tensor | None] = [None] * T
         if self.pruning.token_floor > -inf or self.pruning.blank_skip < inf:
             bar = (tokens < self.pruning.token_floor) | skipped[..., None]
@@ -137,8 +142,8 @@ class TensorBeamSearch:
         margin: list[Tensor | None] = [None] * T
         if self.pruning.beam_margin < inf:
             allowed = torch.full_like(blank, self.pruning.beam_margin)
-            margin = list(allowed.masked_fill(skipped | over, inf)[..., None])
-        return list(map(Frame, blank[..., None], tokens, barred, margin))
+            margin = list(allowed.masked_fill(idle, inf)[..., None])
+        return list(map(Frame, blank[..., None], tokens, barred, margin, idle[..., None]))
 
     def _start(self, batch: int) -> Beam:
         shape = (batch, self.pruning.beam_size)
@@ -198,7 +203,32 @@ class TensorBeamSearch:
         if self.scoring and beam.words:
             spelling, node = (x.flatten(1).gather(1, choice) for x in (spelling, node))
             words = self.scoring.extended(beam.words, slot, token, spelling, node)
-        return Beam(p_blank, p_token, identity, words), choice
+        beam = Beam(p_blank, p_token, identity, words)
+        if self.pruning.recombine:
+            beam = self._recombine(beam, frame)
+        return beam, choice
+
+    def _recombine(self, beam: Beam, frame: Frame) -> Beam:
+        """Without the prefixes that another one with the same last token, LM state and unfinished
+        word beats in both probabilities: whatever is appended adds the same to both."""
+        last = beam.identity[:, :, 2]
+        alike = last[:, :, None] == last[:, None]  # [B, K, K]: a prefix and its rival
+        by_blank, by_token = beam.p_blank, beam.p_token
+        if beam.words:
+            node, state = beam.words.node, beam.words.state[:, :, 0]
+            alike &= node[:, :, None] == node[:, None]
+            alike &= state[:, :, None] == state[:, None]
+            rank = beam.words.parts[:, :, 0].sum(2)
+            by_blank, by_token = by_blank + rank, by_token + rank
+        beats = alike & (by_blank[:, None] >= by_blank[:, :, None])
+        beats &= by_token[:, None] >= by_token[:, :, None]
+        beats &= ~(beats.transpose(1, 2) & self.not_before)  # of two equals the first one stays
+        lost = beats.any(2) & ~frame.idle
+        return beam._replace(
+            p_blank=beam.p_blank.masked_fill(lost, -inf),
+            p_token=beam.p_token.masked_fill(lost, -inf),
+            identity=torch.where(lost[:, :, None], self.no_prefix, beam.identity),
+        )
 
     def _finish(self, beam: Beam) -> Tensor:
         """Acoustic, LM and bonus parts of the beam's prefixes, float64 [B, K, 3]."""

@@ -41,11 +41,13 @@ class PrefixWords(NamedTuple):
 
     Attributes:
         spelling: int64 [B, K], hash of the unfinished word's letters.
+        node: int64 [B, K], of the trie; one and the same for all spellings off it.
         state: int64 [B, K, E], of the LM.
         parts: float64 [B, K, E, 2], sums over the words of what the LM and the bonuses give.
     """
 
     spelling: Tensor
+    node: Tensor
     state: Tensor
     parts: Tensor
 
@@ -108,6 +110,7 @@ class TensorWordScoring:
         state = torch.full((*shape, 2), self.start_state, device=spelling.device)
         return PrefixWords(
             spelling,
+            torch.searchsorted(self.node_spelling, spelling),
             state,
             torch.zeros_like(state[..., None].expand(*state.shape, 2), dtype=torch.float64),
         )
@@ -144,7 +147,7 @@ class TensorWordScoring:
             ended = torch.addcmul(ended, self.node_weight[node], log_prob[:, :, None])
             ended_state = torch.where(spelling == NO_LETTERS, state, next_state)
         return PrefixWords(
-            spelling, torch.stack([state, ended_state], 2), torch.stack([parts, ended], 2)
+            spelling, node, torch.stack([state, ended_state], 2), torch.stack([parts, ended], 2)
         )
 
     def unknown_word(self, state: Tensor) -> tuple[Tensor, Tensor]:

@@ -169,7 +169,7 @@ def test_a_narrow_beam_never_claims_more_than_there_is(beam_search, arpa, seed, 
             assert h.acoustic_score <= expected[tuple(h.tokens)] + 1e-9
 
 
-def plain_prefix_search(log_probs, beam_size):
+def plain_prefix_search(log_probs, beam_size, recombine=False):
     """Textbook prefix beam search on dictionaries of strings: the same beams, step by step."""
     beam = {(): (0.0, -inf)}
     for row in log_probs.double().tolist():
@@ -185,6 +185,15 @@ def plain_prefix_search(log_probs, beam_size):
                 grown[(*prefix, v)] = (b, np.logaddexp(n, p))
         ranked = sorted(grown.items(), key=lambda item: -np.logaddexp(*item[1]))
         beam = dict(ranked[:beam_size])
+        if recombine:  # without words the last token decides what may come
+            beam = {
+                prefix: p
+                for prefix, p in beam.items()
+                if not any(
+                    prefix != rival and prefix[-1:] == rival[-1:] and q[0] >= p[0] and q[1] >= p[1]
+                    for rival, q in beam.items()
+                )
+            }
     return {prefix: float(np.logaddexp(*p)) for prefix, p in beam.items()}
 
 
@@ -202,6 +211,34 @@ def test_each_beam_equals_the_textbook_search(beam_search, seed, beam_size, toke
     decoder = beam_search(CTCTextEncoder(alphabet), beam_size=beam_size, n_best=beam_size)
     found = {tuple(h.tokens): h.score for h in decode(decoder, log_probs)}
     assert found == pytest.approx(plain_prefix_search(log_probs, beam_size), abs=1e-6)
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10**6), beam_size=st.integers(2, 12), sharpness=st.floats(0.3, 4))
+def test_recombined_beams_equal_the_textbook_search(beam_search, seed, beam_size, sharpness):
+    log_probs = random_log_probs(seed, 25, 4, sharpness)
+    decoder = beam_search(ENCODER, beam_size=beam_size, n_best=beam_size, recombine=True)
+    found = {tuple(h.tokens): h.score for h in decode(decoder, log_probs)}
+    assert found == pytest.approx(plain_prefix_search(log_probs, beam_size, True), abs=1e-6)
+
+
+def test_recombination_finds_better_hypotheses_in_a_beam_of_the_same_size(beam_search, arpa):
+    log_probs = torch.stack([random_log_probs(seed, 60, sharpness=1.0) for seed in range(40)])
+    length = torch.full((40,), 60)
+    best = {
+        recombine: np.array(
+            [
+                n_best[0].score
+                for n_best in beam_search(
+                    ENCODER, lm=arpa, alpha=0.7, beta=1.0, beam_size=8, recombine=recombine
+                )(log_probs, length)
+            ]
+        )
+        for recombine in (None, True, False)
+    }
+    assert best[None].tolist() == best[True].tolist()  # the default where one is asked for
+    assert (best[True] > best[False] + 0.1).sum() > 2 * (best[True] < best[False] - 0.1).sum()
+    assert best[True].mean() > best[False].mean() + 0.3
 
 
 def test_a_batch_equals_one_by_one(beam_search, arpa):

@@ -37,7 +37,10 @@ SETTINGS = {
     "open": {"alpha": 0.7, "beta": 1.0},
     "closed": {"alpha": 0.7, "beta": 1.0, "vocabulary": "closed"},
     "hotwords": {"hotwords": {"abcxyz": 3.0, "fed": 2.0}},
+    "recombined": {"alpha": 0.7, "beta": 1.0, "recombine": True},
+    "recombined without words": {"recombine": True},
     "all": {
+        "recombine": True,
         "alpha": 0.7,
         "beta": 1.0,
         "unknown_word_score": -3.0,
