@@ -5,6 +5,9 @@ python train.py text_encoder=sp_ctc_text_encoder            # one choice changed
 python train.py -cn=demo                                    # minutes on two CPU cores
 python train.py -cn=onebatchtest                            # does it learn at all?
 python train.py trainer.resume_from=saved/RUN               # go on after an interruption
+python train.py run_name=RUN trainer.resume=auto            # go on if it has begun, else begin
+
+Ctrl-C and SIGTERM (Slurm) write a checkpoint and end the process with exit code 75.
 
 `python train.py --help` lists every choice; each is a file in configs/.
 """
@@ -17,7 +20,7 @@ from omegaconf import DictConfig
 from src.logger import setup_logging
 from src.metrics import format_table
 from src.trainer.build import build_trainer
-from src.trainer.run_folder import open_run_folder
+from src.trainer.run_folder import checkpoint_to_resume, open_run_folder
 from src.utils.entry_point import entry_point
 from src.utils.random_state import seed_everything
 
@@ -25,6 +28,7 @@ from src.utils.random_state import seed_everything
 @hydra.main(version_base=None, config_path="configs", config_name="baseline")
 @entry_point
 def main(config: DictConfig) -> None:
+    config.trainer.resume_from = checkpoint_to_resume(config)
     run_dir = open_run_folder(config)
     setup_logging(run_dir / "log.txt")
     seed_everything(config.seed)

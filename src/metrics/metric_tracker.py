@@ -22,26 +22,26 @@ class MetricTracker:
 
     def __init__(self) -> None:
         self._totals: dict[str, Tensor | float] = {}
-        self._weights: dict[str, float] = {}
+        self._weights: dict[str, Tensor | float] = {}
 
-    def update(self, name: str, value: Tensor | float, weight: float = 1.0) -> None:
+    def update(self, name: str, value: Tensor | float, weight: Tensor | float = 1.0) -> None:
         """Add `value` (a number or a tensor of one element) with a weight, such as a batch size.
 
-        A NaN or an infinity stays in the mean: the caller decides what is worth counting.
+        A NaN or an infinity stays in the mean unless its weight is a tensor, computed where the
+        value lives, and 0: the caller decides what is worth counting.
         """
         if isinstance(value, Tensor):
             value = value.detach().float().reshape(())
+        if isinstance(weight, Tensor):
+            weight = weight.float()
+            value = torch.where(weight > 0, value, 0.0)
         self._totals[name] = self._totals.get(name, 0.0) + value * weight
         self._weights[name] = self._weights.get(name, 0.0) + weight
 
     def means(self) -> dict[str, float]:
         """Means by name, in the order the names were first seen. Synchronises with the device."""
-        tensors = {name: total for name, total in self._totals.items() if torch.is_tensor(total)}
-        read = dict(zip(tensors, torch.stack(list(tensors.values())).tolist())) if tensors else {}
-        totals = {**self._totals, **read}
-        return {
-            name: float(totals[name]) / weight for name, weight in self._weights.items() if weight
-        }
+        totals, weights = _read(self._totals), _read(self._weights)
+        return {name: totals[name] / weight for name, weight in weights.items() if weight}
 
     def reset(self) -> None:
         self._totals.clear()
@@ -49,9 +49,15 @@ class MetricTracker:
 
     def state_dict(self) -> dict[str, dict[str, float]]:
         """Totals and weights as plain numbers, to go on from after a restart."""
-        totals = {name: float(total) for name, total in self._totals.items()}
-        return {"totals": totals, "weights": dict(self._weights)}
+        return {"totals": _read(self._totals), "weights": _read(self._weights)}
 
     def load_state_dict(self, state: dict[str, dict[str, float]]) -> None:
         self._totals = dict(state["totals"])
         self._weights = dict(state["weights"])
+
+
+def _read(values: dict[str, Tensor | float]) -> dict[str, float]:
+    """All as numbers, with one wait for the device."""
+    tensors = {name: value for name, value in values.items() if isinstance(value, Tensor)}
+    read = dict(zip(tensors, torch.stack(list(tensors.values())).tolist())) if tensors else {}
+    return {name: float(value) for name, value in {**values, **read}.items()}

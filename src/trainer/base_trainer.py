@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -28,13 +29,16 @@ from src.text_encoder import CTCTextEncoder
 from src.trainer.batch_stream import BatchStream
 from src.trainer.checkpoint import (
     find_checkpoint,
+    find_resumable,
     load_training_state,
     load_weights,
     save_checkpoint,
 )
 from src.trainer.dropout_schedule import DropoutSchedule
 from src.trainer.ema import WeightEMA
+from src.trainer.skipped_steps import SkippedSteps, Step
 from src.utils.errors import UserError
+from src.utils.interruption import Interrupted, Interruption
 from src.utils.random_state import random_state, restore_random_state
 
 logger = logging.getLogger(__name__)
@@ -55,10 +59,16 @@ class BaseTrainer:
         dropout_schedule: [share of training, p] pairs, see `DropoutSchedule`; null for the model's.
         log_every, eval_every, save_every: in optimizer steps; `eval_every` null is each epoch,
             `save_every` null keeps only the best and the last checkpoint.
+        keep: of the checkpoints of `save_every`, so many; null is all.
         monitor: what decides on the best checkpoint: `loss`, `argmax/wer`, ...; lower is better.
         patience: evaluations without improvement before training stops; null is never.
         target: training stops as soon as the monitored value is this low; null is never.
-        resume_from: a run folder (its last checkpoint) or a checkpoint folder.
+        max_skipped_steps: a step whose gradients are not finite leaves the weights alone; after so
+            many in a row training stops.
+        resume_from: a run folder (its newest good checkpoint) or a checkpoint folder.
+
+    SIGTERM and SIGINT end the step in progress, or abandon the evaluation in progress, and raise
+    `Interrupted` once a checkpoint is written.
     """
 
     def __init__(
@@ -85,9 +95,11 @@ class BaseTrainer:
         log_every: int = 50,
         eval_every: int | None = None,
         save_every: int | None = None,
+        keep: int | None = None,
         monitor: str = "argmax/wer",
         patience: int | None = None,
         target: float | None = None,
+        max_skipped_steps: int = 10,
         resume_from: str | None = None,
     ) -> None:
         if precision not in PRECISIONS:
@@ -113,7 +125,7 @@ class BaseTrainer:
         )
         self.log_every = log_every
         self.eval_every = eval_every or steps_per_epoch
-        self.save_every = save_every
+        self.save_every, self.keep = save_every, keep
         self.monitor, self.patience, self.target = monitor, patience, target
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
         self.ema = WeightEMA(model, ema_decay) if ema_decay else None
@@ -122,11 +134,14 @@ class BaseTrainer:
         )
         self.stream = BatchStream(loaders["train"])
         self.tracker = MetricTracker()
+        self.skipped_steps = SkippedSteps(max_skipped_steps, run_dir, model)
+        self.interruption = Interruption()
         self.step = 0
+        self.evaluation_due = False
         self.best = math.inf
         self.evaluations_since_best = 0
         if resume_from:
-            self._resume(find_checkpoint(resume_from, prefer=("last", "best")))
+            self._resume(resume_from)
 
     # What a subclass says
 
@@ -140,20 +155,36 @@ class BaseTrainer:
     # Training
 
     def train(self) -> None:
-        """From the current step to the last, or until a stopping rule holds."""
+        """From the current step to the last, or until a stopping rule holds.
+
+        Raises:
+            Interrupted: a signal came; `last` is the checkpoint of the step that it found.
+        """
+        with self.interruption, self._progress_bar() as bar:
+            try:
+                self._train(bar)
+            except Interrupted as interrupted:
+                self._save("last")
+                self._say_how_to_resume(interrupted)
+                raise
+
+    def _train(self, bar: tqdm) -> None:
         batches = iter(self.stream)
         self._start_clock()
-        with self._progress_bar() as bar:
-            while self.step < self.total_steps and not self._should_stop():
+        while self.evaluation_due or (self.step < self.total_steps and not self._should_stop()):
+            if not self.evaluation_due:  # as it is where an evaluation was interrupted
                 self._optimizer_step(batches)
                 bar.update()
-                if self.step % self.log_every == 0 or self.step == self.total_steps:
+                last = self.step == self.total_steps
+                if self.step % self.log_every == 0 or last:
                     self._log_training()
-                if self.step % self.eval_every == 0 or self.step == self.total_steps:
-                    self._validate()
-                    self._start_clock()
-                if self.save_every and self.step % self.save_every == 0:
-                    self._save(f"step_{self.step}")
+                self.evaluation_due = self.step % self.eval_every == 0 or last
+            evaluated = improved = False
+            if self.evaluation_due:
+                evaluated, improved = True, self._validate()
+                self._start_clock()
+            self._save_what_is_due(evaluated, improved)
+            self.interruption.check()
 
     def _optimizer_step(self, batches: Iterator[Batch]) -> None:
         self.model.train()
@@ -161,32 +192,56 @@ class BaseTrainer:
         if self.dropout_schedule:
             self.dropout_schedule.apply(self.model, self.step)
         self.optimizer.zero_grad(set_to_none=True)
+        step = Step(self.step + 1, [], [])
         for _ in range(self.accumulation):
             wait_from = time.perf_counter()
             batch = next(batches)
             self.waited += time.perf_counter() - wait_from
             self.audio_seconds += sum(batch["duration"])
+            step.batches.append(batch)
+            step.random.append(random_state())
             with self._autocast():
                 batch = self.process_batch(batch)
             self.scaler.scale(batch["loss"] / self.accumulation).backward()
-            self.tracker.update("loss", batch["loss"].detach())
+            self.tracker.update("loss", batch["loss"], weight=batch["loss"].isfinite())
             self.tracker.update("infinite_losses", batch["infinite_losses"].float())
         self.scaler.unscale_(self.optimizer)
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.max_grad_norm)
-        self.tracker.update("grad_norm", norm)
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
+        self.tracker.update("grad_norm", norm, weight=norm.isfinite())
+        self._update_weights(step, norm)
         self.lr_scheduler.step()
         if self.ema:
             self.ema.update()
         self.step += 1
 
+    def _update_weights(self, step: Step, norm: torch.Tensor) -> None:
+        """An optimizer step, without effect where the norm of the gradients is not finite.
+
+        A fused optimizer takes `found_inf` and decides on the device, so that nothing waits for
+        the norm; another has to be told by the CPU. The schedule, a function of the step, goes on
+        in either case.
+        """
+        skip = ~norm.isfinite()
+        # fp16's scaler finds its scale by overflowing; only at a scale of 1 are gradients to blame
+        scale = self.scaler.scale(torch.ones((), device=norm.device))
+        self.skipped_steps.add(step, skip & (scale <= 1))
+        if self.scaler.is_enabled():
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+        elif getattr(self.optimizer, "_step_supports_amp_scaling", False):
+            self.optimizer.found_inf = skip.float()  # type: ignore[attr-defined]
+            self.optimizer.step()
+        elif not skip:
+            self.optimizer.step()
+
     def _log_training(self) -> None:
-        means = self.tracker.means()
+        means = {"loss": math.nan, "grad_norm": math.nan, **self.tracker.means()}
         self.tracker.reset()
+        self.skipped_steps.read()
         elapsed = time.perf_counter() - self.clock
         row = {
             **means,
+            "skipped_steps": self.skipped_steps.total,
             "lr": self.optimizer.param_groups[0]["lr"],
             "epoch": self.step / self.steps_per_epoch,
             "audio_hours_per_second": self.audio_seconds / 3600 / elapsed,
@@ -206,11 +261,6 @@ class BaseTrainer:
                 "%.2f utterances a batch cannot be aligned (infinite CTC loss) and were left out",
                 means["infinite_losses"],
             )
-        if not math.isfinite(means["loss"]):
-            raise UserError(
-                f"the loss became {means['loss']} before step {self.step}; resume with a lower "
-                f"optimizer.lr: trainer.resume_from={self.run_dir}"
-            )
         self._start_clock()
 
     def _start_clock(self) -> None:
@@ -228,6 +278,7 @@ class BaseTrainer:
         losses = MetricTracker()
         self.writer.set_step(self.step, split)
         for number, batch in enumerate(tqdm(self.loaders[split], split, leave=False, disable=None)):
+            self.interruption.check()
             with self._autocast():
                 batch = self.process_batch(batch)
             losses.update("loss", batch["loss"], weight=len(batch["text"]))
@@ -251,20 +302,18 @@ class BaseTrainer:
         self.writer.flush()
         return values
 
-    def _validate(self) -> None:
-        """Evaluates `val`, then writes the last and, if it is better, the best checkpoint."""
+    def _validate(self) -> bool:
+        """Evaluates `val`; whether it is the best so far."""
         with self._weights_to_keep():
             values = self.evaluate("val")
-        improved = values[self.monitor] < self.best
-        if improved:
-            self.best = values[self.monitor]
-            self.evaluations_since_best = 0
-            self._report("val")
-        else:
+        self.evaluation_due = False
+        if not values[self.monitor] < self.best:
             self.evaluations_since_best += 1
-        self._save("last")
-        if improved:
-            self._save("best")
+            return False
+        self.best = values[self.monitor]
+        self.evaluations_since_best = 0
+        self._report("val")
+        return True
 
     def _report(self, split: str) -> None:
         update_summary(self.run_dir / "summary.json", split, self.metrics.summary())
@@ -274,11 +323,16 @@ class BaseTrainer:
         """The best checkpoint on every split that took no part in training or selection."""
         load_weights(find_checkpoint(self.run_dir, prefer=("best", "last")), self.model)
         summaries = {}
-        for split in self.loaders:
-            if split not in ("train", "val"):
-                self.evaluate(split)
-                self._report(split)
-                summaries[split] = self.metrics.summary()
+        with self.interruption:
+            try:
+                for split in self.loaders:
+                    if split not in ("train", "val"):
+                        self.evaluate(split)
+                        self._report(split)
+                        summaries[split] = self.metrics.summary()
+            except Interrupted as interrupted:
+                self._say_how_to_resume(interrupted)
+                raise
         return summaries
 
     def _should_stop(self) -> bool:
@@ -292,28 +346,47 @@ class BaseTrainer:
 
     # Checkpoints
 
+    def _save_what_is_due(self, evaluated: bool, improved: bool) -> None:
+        """`last` comes last: wherever a kill falls, the newest checkpoint has its companions."""
+        if improved:
+            self._save("best")
+        if self.save_every and self.step % self.save_every == 0:
+            self._save(f"step_{self.step}")
+            self._remove_old_steps()
+        if evaluated:
+            self._save("last")
+
     def _save(self, name: str) -> None:
         state = {
             "step": self.step,
+            "evaluation_due": self.evaluation_due,
             "best": self.best,
             "evaluations_since_best": self.evaluations_since_best,
-            "stream": self.stream.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "lr_scheduler": self.lr_scheduler.state_dict(),
-            "scaler": self.scaler.state_dict(),
-            "tracker": self.tracker.state_dict(),
             "random": random_state(),
+            **{part: stateful.state_dict() for part, stateful in self._stateful().items()},
         }
         with self._weights_to_keep():
             if self.ema:
                 state["ema"] = self.ema.state_dict()
             save_checkpoint(self.run_dir / "checkpoints" / name, self.model, state)
 
-    def _resume(self, checkpoint: Path) -> None:
+    def _stateful(self) -> dict[str, Any]:
+        """What has a state of its own, beside the weights; by its name in the checkpoint."""
+        return {
+            "stream": self.stream,
+            "optimizer": self.optimizer,
+            "lr_scheduler": self.lr_scheduler,
+            "scaler": self.scaler,
+            "tracker": self.tracker,
+            "skipped_steps": self.skipped_steps,
+        }
+
+    def _resume(self, path: str) -> None:
+        checkpoint = find_resumable(path)
+        if checkpoint is None:
+            raise UserError(f"no checkpoint in {path}; name a run folder that train.py wrote")
         load_weights(checkpoint, self.model)
         state = load_training_state(checkpoint)
-        for name in ("stream", "optimizer", "lr_scheduler", "scaler", "tracker"):
-            getattr(self, name).load_state_dict(state[name])
         if (self.ema is not None) != ("ema" in state):
             raise UserError(
                 f"{checkpoint} was written {'with' if 'ema' in state else 'without'} "
@@ -321,11 +394,27 @@ class BaseTrainer:
             )
         if self.ema:
             self.ema.load_state_dict(state["ema"])
-        self.step, self.best = state["step"], state["best"]
+        for part, stateful in self._stateful().items():
+            stateful.load_state_dict(state[part])
+        self.step, self.evaluation_due = state["step"], state["evaluation_due"]
+        self.best = state["best"]
         self.evaluations_since_best = state["evaluations_since_best"]
         restore_random_state(state["random"])
         self.writer.truncate_after(self.step)
         logger.info("resumed from %s at step %d", checkpoint, self.step)
+
+    def _remove_old_steps(self) -> None:
+        if self.keep is None:
+            return
+        steps = (self.run_dir / "checkpoints").glob("step_*[0-9]")
+        for folder in sorted(steps, key=lambda path: int(path.name[5:]))[: -self.keep]:
+            shutil.rmtree(folder)
+
+    def _say_how_to_resume(self, interrupted: Interrupted) -> None:
+        logger.warning(
+            "%s at step %d; the same command goes on from there with trainer.resume_from=%s",
+            *(interrupted, self.step, self.run_dir),
+        )
 
     # Small parts
 

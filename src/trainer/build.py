@@ -26,6 +26,7 @@ from src.trainer.device import choose_device
 from src.trainer.pretrained import frame_seconds
 from src.trainer.run_folder import record_run
 from src.utils.errors import UserError
+from src.utils.interruption import leave_signals_to_the_main_process
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +58,7 @@ def build_trainer(config: DictConfig, run_dir: Path) -> BaseTrainer:
 
     trainer_config = dict(config.trainer)
     epoch_len = trainer_config.pop("epoch_len")
+    trainer_config.pop("resume")  # it has become `resume_from`
     accumulation = trainer_config["accumulation"]
     steps_per_epoch = epoch_len or max(1, len(loaders["train"]) // accumulation)
     total_steps = trainer_config["epochs"] * steps_per_epoch
@@ -122,6 +124,7 @@ def build_loader(
         batch_sampler=sampler,
         collate_fn=Collate(text_encoder),
         num_workers=config.num_workers,
+        worker_init_fn=leave_signals_to_the_main_process,
         pin_memory=device.type == "cuda",
         # a generator of its own: fetching data never moves the global one, nor a resumed run's
         generator=torch.Generator().manual_seed(seed),

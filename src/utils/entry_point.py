@@ -9,7 +9,9 @@ from collections.abc import Callable
 from hydra.errors import InstantiationException
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
+from src.utils.disk import is_full
 from src.utils.errors import UserError
+from src.utils.interruption import EXIT_INTERRUPTED, Interrupted
 
 EXIT_USER_ERROR = 2
 
@@ -17,8 +19,9 @@ EXIT_USER_ERROR = 2
 def entry_point(main: Callable[..., int | None]) -> Callable[..., None]:
     """Wraps a main function; its return value is the exit code.
 
-    User errors, and mistakes in the config that Hydra finds on building an object, are printed
-    as `error: ...` with exit code 2. Any other exception is a defect and keeps its traceback.
+    User errors, a full disk, and mistakes in the config that Hydra finds on building an object,
+    are printed as `error: ...` with exit code 2; an interrupted run that can be resumed leaves
+    with 75. Any other exception is a defect and keeps its traceback.
     """
 
     @functools.wraps(main)
@@ -27,8 +30,15 @@ def entry_point(main: Callable[..., int | None]) -> Callable[..., None]:
             code = main(*args, **kwargs)
         except KeyboardInterrupt:
             sys.exit("interrupted")
+        except Interrupted:
+            sys.exit(EXIT_INTERRUPTED)
         except (UserError, InstantiationException, OmegaConfBaseException) as error:
             print(f"error: {_sentence(error)}", file=sys.stderr)
+            sys.exit(EXIT_USER_ERROR)
+        except OSError as error:
+            if not is_full(error):
+                raise
+            print(f"error: {error.strerror}: {error.filename}; make room", file=sys.stderr)
             sys.exit(EXIT_USER_ERROR)
         if code:
             sys.exit(code)

@@ -30,11 +30,13 @@ def test_weights_survive_and_any_safetensors_reader_can_read_them(tmp_path):
         assert torch.equal(weights[name], value)
 
 
-def test_saving_again_leaves_one_whole_checkpoint(tmp_path):
-    for step in (1, 2):
-        save_checkpoint(tmp_path / "last", net(), {"step": step})
-    assert [path.name for path in tmp_path.iterdir()] == ["last"]
-    assert load_training_state(tmp_path / "last") == {"step": 2}
+def test_saving_again_replaces_a_checkpoint_and_keeps_the_last_one_but_one(tmp_path):
+    for step in (1, 2, 3):
+        for name in ("last", "best"):
+            save_checkpoint(tmp_path / name, net(), {"step": step})
+    assert {path.name for path in tmp_path.iterdir()} == {"last", "previous", "best"}
+    assert load_training_state(tmp_path / "last") == {"step": 3}
+    assert load_training_state(tmp_path / "previous") == {"step": 2}
 
 
 def test_the_training_state_needs_no_pickled_code(tmp_path):

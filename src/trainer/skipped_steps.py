@@ -1,0 +1,107 @@
+"""Steps whose gradients were not finite: counted, and kept for a replay if they do not end.
+
+RUN/skipped_steps/model.safetensors     the weights that the steps found (and left, being skipped)
+RUN/skipped_steps/step_12.pt            its batches and the random state before them
+
+python scripts/replay_batch.py RUN
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors.torch import save_model
+from torch import Tensor, nn
+
+from src.utils.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+FOLDER = "skipped_steps"
+NAMES_SHOWN = 20
+
+
+class Step(NamedTuple):
+    """All that a step's gradients depend on, beside the weights."""
+
+    number: int
+    batches: list[dict[str, Any]]
+    random: list[dict[str, Any]]  # the generators' states before each batch
+
+    @property
+    def utterances(self) -> str:
+        names = [name for batch in self.batches for name in batch["utterance_id"]]
+        more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+        return ", ".join(names[:NAMES_SHOWN]) + more
+
+
+class SkippedSteps:
+    """Counts skipped steps and stops the run after `limit` of them in a row.
+
+    Whether a step was skipped stays on the device until `limit` steps have gathered or `read` is
+    called, so that the step itself waits for nothing; on a CPU it is read at once.
+    """
+
+    def __init__(self, limit: int, run_dir: Path, model: nn.Module) -> None:
+        self.limit, self.folder, self.model = limit, run_dir / FOLDER, model
+        self.total = self.in_a_row = 0
+        self._unread: list[tuple[Tensor, Step]] = []
+        self._kept: deque[Step] = deque(maxlen=limit)
+
+    def add(self, step: Step, skipped: Tensor) -> None:
+        """skipped [] bool, on any device."""
+        self._unread.append((skipped, step))
+        if skipped.device.type == "cpu" or len(self._unread) >= self.limit:
+            self.read()
+
+    def read(self) -> None:
+        """Brings the counts up to date; waits for the device.
+
+        Raises:
+            UserError: `limit` steps in a row were skipped.
+        """
+        if not self._unread:
+            return
+        flags, steps = zip(*self._unread)
+        self._unread.clear()
+        for skipped, step in zip(torch.stack(flags).tolist(), steps):
+            if not skipped:
+                self.in_a_row = 0
+                self._kept.clear()
+                continue
+            self.total += 1
+            self.in_a_row += 1
+            self._kept.append(step)
+            logger.warning(
+                "step %d skipped: its gradients are not finite; utterances %s",
+                *(step.number, step.utterances),
+            )
+            if self.in_a_row >= self.limit:
+                self._stop()
+
+    def _stop(self) -> None:
+        self.folder.mkdir(exist_ok=True)
+        for old in self.folder.glob("step_*.pt"):
+            old.unlink()
+        save_model(self.model, str(self.folder / "model.safetensors"))
+        for step in self._kept:
+            torch.save(
+                {"batches": step.batches, "random": step.random},
+                self.folder / f"step_{step.number}.pt",
+            )
+        raise UserError(
+            f"the gradients of {self.in_a_row} steps in a row were not finite, at step "
+            f"{self._kept[-1].number} those of {self._kept[-1].utterances}; see which tensor is "
+            f"the first by: python scripts/replay_batch.py {self.folder.parent}"
+        )
+
+    def state_dict(self) -> dict[str, int]:
+        self.read()
+        return {"total": self.total, "in_a_row": self.in_a_row}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.total, self.in_a_row = state["total"], state["in_a_row"]
