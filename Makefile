@@ -35,11 +35,15 @@ demo: install  ## train, evaluate and transcribe synthetic speech: 8 minutes on 
 		datasets.test.audio_dir=$(DEMO)/audio datasets.test.transcription_dir=$(DEMO)/transcriptions \
 		metrics=beam_lm lm=$(DEMO)/lm.arpa
 
+# a process a core and a core a process; a file's tests stay together, with what they share
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest \
+	--numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+
 test: install  ## the test suite, without its slow and GPU tests
-	@$(BIN)/python -m pytest -m "not slow and not gpu"
+	@$(PYTEST) -m "not slow and not gpu"
 
 test-slow: install  ## the slow tests: full-length trainings, stalled servers
-	@$(BIN)/python -m pytest -m slow
+	@$(PYTEST) -m slow
 
 lint: install  ## ruff and mypy
 	@$(BIN)/ruff check .

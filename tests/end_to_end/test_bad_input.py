@@ -22,21 +22,22 @@ MISSING_PART = ("datasets=onebatch_librispeech", "data_dir=/no/where", "datasets
         (("inference.py", "inferencer.from_pretrained=/no/run"), "no checkpoint in /no/run"),
     ],
 )  # fmt: skip
-def test_one_sentence(run_command, tmp_path, command, says):
+def test_one_sentence(run_here, tmp_path, command, says):
     script, *arguments = command
     extra = [f"save_dir={tmp_path}"] if script == "train.py" else []
-    done = run_command(script, *arguments, *extra)
+    done = run_here(script, *arguments, *extra)
     assert done.returncode != 0
     assert "Traceback" not in done.stderr
     assert says in done.stderr
 
 
 @pytest.mark.parametrize("problem", ["missing", "empty"])
-def test_a_folder_without_recordings_is_named(trained, run_command, tmp_path, problem):
+def test_a_folder_without_recordings_is_named(trained, run_command, run_here, tmp_path, problem):
     folder = tmp_path / "recordings"
     if problem == "empty":
         folder.mkdir()
-    done = run_command(
+    run = run_command if problem == "missing" else run_here
+    done = run(
         "inference.py",
         f"datasets.test.audio_dir={folder}",
         f"inferencer.from_pretrained={trained[0]}",
@@ -47,8 +48,8 @@ def test_a_folder_without_recordings_is_named(trained, run_command, tmp_path, pr
     assert "Traceback" not in done.stderr
 
 
-def test_a_folder_to_transcribe_must_be_given(trained, run_command):
-    done = run_command("inference.py", f"inferencer.from_pretrained={trained[0]}")
+def test_a_folder_to_transcribe_must_be_given(trained, run_here):
+    done = run_here("inference.py", f"inferencer.from_pretrained={trained[0]}")
     assert done.returncode == 2
     assert "error: datasets.test.audio_dir must be given" in done.stderr
 

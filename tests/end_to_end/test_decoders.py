@@ -20,8 +20,8 @@ def lm(recordings, tmp_path_factory):
     return path
 
 
-def transcribe(run_command, trained, recordings, out, *options):
-    return run_command(
+def transcribe(run, trained, recordings, out, *options):
+    return run(
         "inference.py",
         f"datasets.test.audio_dir={recordings / 'audio'}",
         f"datasets.test.transcription_dir={recordings / 'transcriptions'}",
@@ -65,11 +65,11 @@ def test_hotwords_are_named_on_the_command_line(trained, recordings, run_command
         (["metrics=beam", "+metrics.beam_search.alpha=0.5"], "lm is not given"),
     ],
 )
-def test_one_sentence(trained, recordings, lm, run_command, tmp_path, options, says):
+def test_one_sentence(trained, recordings, lm, run_here, tmp_path, options, says):
     cut = tmp_path / "cut.arpa"
     cut.write_bytes(lm.read_bytes()[:-200])
     options = [option.replace("{cut}", str(cut)) for option in options]
-    done = transcribe(run_command, trained, recordings, tmp_path / "out", *options)
+    done = transcribe(run_here, trained, recordings, tmp_path / "out", *options)
     assert done.returncode != 0
     assert "Traceback" not in done.stderr
     assert says in done.stderr
