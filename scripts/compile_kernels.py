@@ -12,7 +12,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from src.decoding import BeamSearchDecoder
+from src.decoding.beam_search import BeamSearchDecoder
 from src.text_encoder import CTCTextEncoder
 
 

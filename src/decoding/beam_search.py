@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from src.decoding.alignment import ctc_viterbi
-from src.decoding.checks import check_vocabulary
+from src.decoding.checks import check_beam_size, check_vocabulary
 from src.decoding.hypothesis import Hypothesis
 from src.decoding.ngram_lm import NGramLM
 from src.decoding.prefix_beam_search import Pruning, prefix_beam_search
@@ -83,8 +83,9 @@ class BeamSearchDecoder:
         num_threads: int | None = None,
         backend: str = "auto",
     ) -> None:
-        if beam_size < 1 or n_best < 1:
-            raise UserError(f"beam_size={beam_size}, n_best={n_best}: both must be at least 1")
+        check_beam_size(beam_size)
+        if n_best < 1:
+            raise UserError(f"n_best={n_best} hypotheses: use 1 or more")
         if beam_prune_logp is not None and beam_prune_logp >= 0:
             raise UserError(f"beam_prune_logp={beam_prune_logp} would drop everything; below 0")
         if backend not in ("auto", "numba", "tensor"):

@@ -213,20 +213,20 @@ def child_of(
 
 
 @njit(nogil=True, cache=True)
-def sift_down(heap: np.ndarray, score: np.ndarray, size: int) -> None:
-    """Restores the order of a heap of candidates, the worst on top, after its top changed."""
-    top, at = heap[0], 0
+def sift_down(heap: np.ndarray, score: np.ndarray, size: int, at: int) -> None:
+    """Restores the order of a heap, the lowest score on top, after what is at `at` changed."""
+    changed = heap[at]
     while True:
         below = 2 * at + 1
         if below >= size:
             break
         if below + 1 < size and score[heap[below + 1]] < score[heap[below]]:
             below += 1
-        if score[heap[below]] >= score[top]:
+        if score[heap[below]] >= score[changed]:
             break
         heap[at] = heap[below]
         at = below
-    heap[at] = top
+    heap[at] = changed
 
 
 @njit(nogil=True, cache=True)
@@ -240,23 +240,18 @@ def sift_up(heap: np.ndarray, score: np.ndarray, at: int) -> None:
 
 
 @njit(nogil=True, cache=True)
-def descending(row: np.ndarray, blank: int, floor: float, order: np.ndarray) -> int:
-    """Writes the tokens of at least `floor` into `order`, most probable first; their number."""
+def heap_of_tokens(
+    row: np.ndarray, blank: int, floor: float, heap: np.ndarray, cost: np.ndarray
+) -> int:
+    """Makes a heap of the tokens of at least `floor`, the most probable on top; their number."""
     size = 0
     for token in range(row.shape[0]):
+        cost[token] = -row[token]
         if token != blank and row[token] >= floor and row[token] > -inf:
-            order[size] = token
+            heap[size] = token
             size += 1
-    if size > 64:
-        by_score = np.argsort(row[order[:size]])
-        order[:size] = order[:size][by_score[::-1]]
-        return size
-    for i in range(1, size):
-        token, j = order[i], i - 1
-        while j >= 0 and row[order[j]] < row[token]:
-            order[j + 1] = order[j]
-            j -= 1
-        order[j + 1] = token
+    for at in range(size // 2 - 1, -1, -1):
+        sift_down(heap, cost, size, at)
     return size
 
 
@@ -356,7 +351,8 @@ def prefix_beam_search(
     source, token_of = np.empty(2 * K, np.int32), np.empty(2 * K, np.int32)
     p_of, place_of, ahead_of = np.empty(2 * K), np.empty(2 * K, np.int32), np.empty(2 * K)
     heap, free = np.empty(K, np.int32), np.empty(K, np.int32)
-    order = np.empty(V, np.int32)
+    # a frame's tokens: `order` has the most probable ones, as many as were asked for so far
+    order, waiting, cost = np.empty(V, np.int32), np.empty(V, np.int32), np.empty(V)
     met = np.full((K, V), -1, np.int32)  # the frame in which (prefix, token) was in the beam
     next_node, next_blank, next_token = np.empty(K, np.int32), np.empty(K), np.empty(K)
     first_alike, alike = np.empty(power_of_two(2 * K), np.int32), np.empty(K, np.int32)
@@ -402,12 +398,20 @@ def prefix_beam_search(
             base[k] = tree[parent].lm + tree[parent].bonus
             within[k] = words.start_bound if tree[parent].place == ROOT else tree[parent].ahead
             highest = max(highest, total[k] + base[k] + max(within[k], words.end_bound))
-        n_tokens = descending(row, blank, max(pruning.token_floor, worst - highest), order)
+        floor = max(pruning.token_floor, max(worst, best - pruning.beam_margin) - highest)
+        n_waiting, n_ordered = heap_of_tokens(row, blank, floor, waiting, cost), 0
         for k in range(n - 1, -1, -1):  # roughly the best first
             parent = node[k]
             bound = max(within[k], words.end_bound)
-            for index in range(n_tokens):
+            index = 0
+            while index < n_ordered + n_waiting:
+                if index == n_ordered:
+                    order[index] = waiting[0]
+                    n_ordered, n_waiting = n_ordered + 1, n_waiting - 1
+                    waiting[0] = waiting[n_waiting]
+                    sift_down(waiting, cost, n_waiting, 0)
                 token = order[index]
+                index += 1
                 limit = -inf if filled < K else score[heap[0]]
                 limit = max(limit, best - pruning.beam_margin)
                 reach = total[k] + row[token] + base[k]
@@ -438,7 +442,7 @@ def prefix_beam_search(
                     sift_up(heap, score, filled)
                     filled += 1
                 else:
-                    sift_down(heap, score, filled)
+                    sift_down(heap, score, filled, 0)
 
         # the new beam
         kept = 0

@@ -13,6 +13,17 @@ from src.utils.errors import UserError
 
 DEFAULT_ALPHA, DEFAULT_BETA = 0.5, 1.5  # pyctcdecode's
 
+NO_LM = (
+    np.zeros(2, np.int32),
+    np.zeros(1, np.int32),
+    np.zeros(1, np.float32),
+    np.zeros(1, np.int32),
+    np.zeros(1, np.float32),
+    np.zeros(1, np.int32),
+)
+for array in NO_LM:  # as an NGramLM's: numba compiles one kernel for both
+    array.flags.writeable = False
+
 
 def word_scoring(
     lm: NGramLM | None,
@@ -88,15 +99,3 @@ def word_scoring(
         end_id=end,
     )
     return arrays, trie, scoring
-
-
-NO_LM = (
-    np.zeros(2, np.int32),
-    np.zeros(1, np.int32),
-    np.zeros(1, np.float32),
-    np.zeros(1, np.int32),
-    np.zeros(1, np.float32),
-    np.zeros(1, np.int32),
-)
-for array in NO_LM:  # as an NGramLM's: numba compiles one kernel for both
-    array.flags.writeable = False
