@@ -7,6 +7,7 @@ Notable features:
 - padding never leaks: an utterance's log-probabilities are the same alone and in any batch
 - for training: predictions of intermediate layers for their own CTC loss, self-conditioning on
   these, stochastic depth
+- memory for compute by `activation_checkpointing`; `compile()` compiles one block for all
 
     python train.py model=conformer_small model.positions=rotary
     python train.py 'model.intermediate_layers=[7,14]' loss.intermediate_weight=0.3
@@ -16,10 +17,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from src.model.conformer_block import ConformerBlock
+from src.model.dropout import Dropout
 from src.model.positions import rotary_positions, sinusoidal_positions
 from src.model.subsampling import ConvolutionSubsampling
 from src.utils.masking import length_mask
@@ -35,6 +39,8 @@ class Conformer(nn.Module):
             (arXiv 2104.02724), in training and after it.
         stochastic_depth: probability that the last block is skipped for an utterance in training,
             rising linearly from the first (arXiv 1603.09382, section 3).
+        activation_checkpointing: the backward pass computes each block anew from its input, which
+            is all that the forward pass keeps of it (arXiv 1604.06174): the same gradients.
     """
 
     def __init__(
@@ -53,6 +59,7 @@ class Conformer(nn.Module):
         intermediate_layers: Sequence[int] = (),
         self_conditioning: bool = False,
         stochastic_depth: float = 0.0,
+        activation_checkpointing: bool = False,
     ) -> None:
         super().__init__()
         if positions not in ("sinusoidal", "rotary"):
@@ -67,10 +74,11 @@ class Conformer(nn.Module):
         self.d_model = d_model
         self.head_dim = d_model // n_heads
         self.positions = positions
+        self.activation_checkpointing = activation_checkpointing
         self.subsampling = ConvolutionSubsampling(
             n_features, d_model, subsampling, subsampling_channels
         )
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.blocks = nn.ModuleList(
             ConformerBlock(
                 d_model,
@@ -106,7 +114,7 @@ class Conformer(nn.Module):
         x = self.dropout(x)
         intermediate = []
         for layer, block in enumerate(self.blocks, start=1):
-            x = block(x, mask, rotary)
+            x = self._run(block, x, mask, rotary)
             if layer in self.intermediate_layers and (self.training or self.conditioning):
                 intermediate.append(self._log_probs(x))
                 if self.conditioning:
@@ -116,6 +124,17 @@ class Conformer(nn.Module):
             "log_prob_length": length,
             **({"intermediate_log_probs": intermediate} if self.training else {}),
         }
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """As `nn.Module.compile`, block by block: all have the same code, so one graph serves all,
+        and compiling takes as long for 21 blocks as for one."""
+        for block in self.blocks:
+            block.compile(*args, **kwargs)
+
+    def _run(self, block: nn.Module, *inputs: Any) -> Tensor:
+        if self.activation_checkpointing and self.training:
+            return checkpoint(block, *inputs, use_reentrant=False)
+        return block(*inputs)
 
     def _log_probs(self, x: Tensor) -> Tensor:
         return self.head(x).float().log_softmax(dim=-1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from src.model.attention import SelfAttention
@@ -37,8 +38,8 @@ class ConformerBlock(nn.Module):
         self, x: Tensor, mask: Tensor, rotary: tuple[Tensor, Tensor] | None = None
     ) -> Tensor:
         """x [B, T, D], mask [B, T] (True for speech) -> [B, T, D]."""
-        y = x + 0.5 * self.feed_forward_in(x)
+        y = torch.add(x, self.feed_forward_in(x), alpha=0.5)
         y = y + self.attention(y, mask, rotary)
         y = y + self.convolution(y, mask)
-        y = y + 0.5 * self.feed_forward_out(y)
+        y = torch.add(y, self.feed_forward_out(y), alpha=0.5)
         return self.norm(self.stochastic_depth(x, y))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
-from torch.nn.functional import glu, silu
+from torch.nn.functional import conv2d, glu, silu
+
+from src.model.dropout import Dropout
 
 
 class ConvolutionModule(nn.Module):
@@ -20,19 +21,27 @@ class ConvolutionModule(nn.Module):
             raise ValueError(f"kernel_size {kernel_size} is even; frames need a centre")
         self.norm = nn.LayerNorm(d_model)
         self.pointwise_in = nn.Linear(d_model, 2 * d_model)
-        # 1 x T images with the channels last: [B, T, D] as it lies in memory. On a CPU forward +
-        # backward take a quarter of the time of Conv1d on [B, D, T]
-        depthwise = nn.Conv2d(
+        self.depthwise = nn.Conv2d(
             d_model, d_model, (1, kernel_size), padding=(0, kernel_size // 2), groups=d_model
         )
-        self.depthwise = depthwise.to(memory_format=torch.channels_last)  # type: ignore
         self.depthwise_norm = nn.LayerNorm(d_model)
         self.pointwise_out = nn.Linear(d_model, d_model)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """x [B, T, D]; mask [B, T] is False for padding, which enters the convolution as 0."""
         x = glu(self.pointwise_in(self.norm(x)))
         x = x.masked_fill(~mask[..., None], 0.0)
-        x = self.depthwise(x[:, None].permute(0, 3, 1, 2)).permute(0, 2, 3, 1).squeeze(1)
+        x = self._convolve(x)
         return self.dropout(self.pointwise_out(silu(self.depthwise_norm(x))))
+
+    def _convolve(self, x: Tensor) -> Tensor:
+        """The depthwise convolution [B, T, D] on images T high and one wide, channels last.
+
+        That is how x lies in memory. On a CPU, forward + backward take a tenth to a third of the
+        time of `nn.Conv1d` on [B, D, T], and as little of that on images one high and T wide.
+        """
+        image = x[:, :, None].permute(0, 3, 1, 2)  # [B, D, T, 1]
+        conv = self.depthwise
+        y = conv2d(image, conv.weight.mT, conv.bias, padding=conv.padding[::-1], groups=conv.groups)
+        return y.permute(0, 2, 3, 1).squeeze(2)

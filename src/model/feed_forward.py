@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from src.model.dropout import Dropout
+
 
 class FeedForward(nn.Sequential):
     """LayerNorm, linear to `expansion` x D, SiLU, dropout, linear back, dropout: [B, T, D]."""
@@ -13,9 +15,9 @@ class FeedForward(nn.Sequential):
             nn.LayerNorm(d_model),
             nn.Linear(d_model, expansion * d_model),
             nn.SiLU(),
-            nn.Dropout(dropout),
+            Dropout(dropout),
             nn.Linear(expansion * d_model, d_model),
-            nn.Dropout(dropout),
+            Dropout(dropout),
         )
 
     def forward(self, x: Tensor) -> Tensor:
