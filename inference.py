@@ -4,6 +4,7 @@ python inference.py datasets.test.audio_dir=DIR inferencer.from_pretrained=saved
 python inference.py datasets.test.audio_dir=DIR datasets.test.transcription_dir=TEXTS \
     inferencer.from_pretrained=saved/RUN                    # and score the transcripts
 python inference.py datasets=librispeech_test inferencer.from_pretrained=saved/RUN
+torchrun --nproc-per-node=4 inference.py ...                # shared by four processes
 
 Model, text encoder and features come from the run folder. The exit code is 3 if some
 recordings could not be read; the others are transcribed all the same.
@@ -19,6 +20,7 @@ from src.metrics import format_table
 from src.trainer import Inferencer
 from src.trainer.build import build_datasets, build_metrics
 from src.trainer.device import choose_device
+from src.trainer.distributed import is_main, process_group
 from src.trainer.pretrained import load_pretrained
 from src.utils.entry_point import entry_point
 
@@ -28,21 +30,23 @@ EXIT_SOME_FAILED = 3
 @hydra.main(version_base=None, config_path="configs", config_name="inference")
 @entry_point
 def main(config: DictConfig) -> int:
-    setup_logging()
-    settings = dict(config.inferencer)
-    pretrained = load_pretrained(settings.pop("from_pretrained"), choose_device(config.device))
-    metrics = build_metrics(config.metrics, pretrained.text_encoder, pretrained.frame_seconds)
-    inferencer = Inferencer(pretrained, metrics, **settings)
-    rate = pretrained.transforms.log_mel.sample_rate
+    with process_group(config.device):
+        setup_logging(is_main=is_main())
+        settings = dict(config.inferencer)
+        pretrained = load_pretrained(settings.pop("from_pretrained"), choose_device(config.device))
+        metrics = build_metrics(config.metrics, pretrained.text_encoder, pretrained.frame_seconds)
+        inferencer = Inferencer(pretrained, metrics, **settings)
+        rate = pretrained.transforms.log_mel.sample_rate
 
-    summaries, failures = {}, []
-    for split, dataset in build_datasets(config, sample_rate=rate).items():
-        summaries[split], failed = inferencer.transcribe(split, dataset)
-        failures += failed
-    if any("wer" in rates for summary in summaries.values() for rates in summary.values()):
-        print(format_table(summaries))
-    for failure in failures:
-        print(f"failed: {failure['path']}: {failure['error']}")
+        summaries, failures = {}, []
+        for split, dataset in build_datasets(config, sample_rate=rate).items():
+            summaries[split], failed = inferencer.transcribe(split, dataset)
+            failures += failed
+        if is_main():
+            if any("wer" in rates for summary in summaries.values() for rates in summary.values()):
+                print(format_table(summaries))
+            for failure in failures:
+                print(f"failed: {failure['path']}: {failure['error']}")
     return EXIT_SOME_FAILED if failures else 0
 
 

@@ -38,6 +38,11 @@ class DurationBatchSampler:
     batches that were done. A DataLoader fetches ahead of the training loop, so the sampler
     cannot know how many those are: the loop sets `batches_done` (or the key `batches`).
 
+    Of `world_size` ranks each gets its own share of the batches. Shuffled, all get equally many,
+    and what the ranks do at the same time is of similar duration, so that none waits for
+    another: for this some batches may be halved. Unshuffled, the batches are the same for any
+    number of ranks, and some ranks get one fewer.
+
     Args:
         dataset: asked for `durations` (seconds) as each epoch starts.
         max_batch_seconds: cap on padded audio in a batch.
@@ -46,6 +51,7 @@ class DurationBatchSampler:
         seed: of the shuffle, together with the epoch.
         bucket_noise: durations are jittered by up to this share; more noise mixes batches
             better and pads more.
+        rank, world_size: whose share, of how many.
     """
 
     def __init__(
@@ -56,6 +62,8 @@ class DurationBatchSampler:
         shuffle: bool = True,
         seed: int = 0,
         bucket_noise: float = 0.05,
+        rank: int = 0,
+        world_size: int = 1,
     ) -> None:
         if max_batch_seconds <= 0:
             raise UserError(f"max_batch_seconds={max_batch_seconds}: use a positive number.")
@@ -69,6 +77,7 @@ class DurationBatchSampler:
         self.shuffle = shuffle
         self.seed = seed
         self.bucket_noise = bucket_noise
+        self.rank, self.world_size = rank, world_size
         self.epoch = 0
         self.batches_done = 0
 
@@ -94,13 +103,17 @@ class DurationBatchSampler:
         self.batches_done = state["batches"]
 
     def __len__(self) -> int:
-        """Batches of the whole epoch, those done included."""
-        return len(self._plan())
+        """Batches of this rank in the whole epoch, those done included."""
+        return len(self._share())
 
     def __iter__(self) -> Iterator[list[int]]:
-        yield from self._plan()[self.batches_done :]
+        yield from self._share()[self.batches_done :]
+
+    def _share(self) -> list[list[int]]:
+        return self._plan()[self.rank :: self.world_size]
 
     def _plan(self) -> list[list[int]]:
+        """The batches of all ranks; those at i * world_size + rank are a rank's."""
         durations = np.asarray(self.dataset.durations)
         if not self.shuffle:
             return self._cut(np.argsort(-durations, kind="stable"), durations)
@@ -108,8 +121,9 @@ class DurationBatchSampler:
         jitter = rng.uniform(1 - self.bucket_noise, 1 + self.bucket_noise, len(durations))
         # Equal durations must not keep the order of the index, even without noise.
         order = np.lexsort((rng.random(len(durations)), durations * jitter))
-        batches = self._cut(order, durations)
-        return [batches[position] for position in rng.permutation(len(batches))]
+        batches = self._divisible(self._cut(order, durations))
+        steps = np.arange(len(batches)).reshape(-1, self.world_size)
+        return [batches[position] for position in rng.permutation(steps).ravel()]
 
     def _cut(self, order: np.ndarray, durations: np.ndarray) -> list[list[int]]:
         batches: list[list[int]] = []
@@ -122,6 +136,21 @@ class DurationBatchSampler:
             else:
                 batches.append([position])
                 longest = durations[position]
+        return batches
+
+    def _divisible(self, batches: list[list[int]]) -> list[list[int]]:
+        """Halves the batches of most utterances until each rank can have equally many."""
+        while len(batches) % self.world_size:
+            fullest = max(range(len(batches)), key=lambda position: len(batches[position]))
+            utterances = batches[fullest]
+            if len(utterances) == 1:
+                raise UserError(
+                    f"{len(batches)} training utterances cannot be shared equally by "
+                    f"{self.world_size} processes; start fewer, or raise "
+                    f"max_batch_seconds={self.max_batch_seconds:g}"
+                )
+            middle = len(utterances) // 2
+            batches[fullest : fullest + 1] = [utterances[:middle], utterances[middle:]]
         return batches
 
     def _fits(self, size: int, longest: float) -> bool:

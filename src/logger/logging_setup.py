@@ -12,12 +12,18 @@ _FILE_LINE = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 _TALKATIVE = ("filelock", "fsspec", "matplotlib", "numba", "PIL", "urllib3")
 
 
-def setup_logging(log_file: Path | str | None = None, level: int | str = logging.INFO) -> None:
+def setup_logging(
+    log_file: Path | str | None = None, is_main: bool = True, level: int | str = logging.INFO
+) -> None:
     """Point the root logger at the terminal and at `log_file`; a second call replaces the first.
 
     The terminal (stderr) gets the bare message, with the level before it from WARNING on, and
     progress bars stay whole. The file is appended to, with time, level and logger's name.
+
+    Of a run's other processes (`is_main` False) the terminal gets the warnings, the file nothing.
     """
+    if not is_main:
+        log_file, level = None, logging.WARNING
     console = TqdmHandler()
     console.setFormatter(ConsoleFormatter())
     handlers: list[logging.Handler] = [console]

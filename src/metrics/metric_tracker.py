@@ -9,6 +9,9 @@ tracker.reset()
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -42,6 +45,15 @@ class MetricTracker:
         """Means by name, in the order the names were first seen. Synchronises with the device."""
         totals, weights = _read(self._totals), _read(self._weights)
         return {name: totals[name] / weight for name, weight in weights.items() if weight}
+
+    def pool(self, gather: Callable[[Any], list[Any]]) -> None:
+        """Adds up what several processes have; `gather` gives each one's state to all."""
+        states = gather(self.state_dict())
+        self.reset()
+        for state in states:
+            for name, total in state["totals"].items():
+                self._totals[name] = self._totals.get(name, 0.0) + total
+                self._weights[name] = self._weights.get(name, 0.0) + state["weights"][name]
 
     def reset(self) -> None:
         self._totals.clear()

@@ -81,8 +81,20 @@ class RecognitionMetrics:
             ]
         return n_bests
 
+    def pool(self, gather: Callable[[Any], list[Any]]) -> None:
+        """Puts together what several processes have; `gather` gives each one's part to all.
+
+        Decoding seconds are then those of all processes together.
+        """
+        parts = gather((self._results, dict(self._decode_seconds)))
+        self.reset()
+        for results, seconds in parts:
+            for name in self.decoders:
+                self._results[name] += results[name]
+                self._decode_seconds[name] += seconds.get(name, 0.0)
+
     def summary(self) -> dict[str, dict[str, Any]]:
-        """Corpus-level figures of each decoder, ready for JSON.
+        """Corpus-level figures of each decoder, ready for JSON; the order of updates is no matter.
 
         Rates are summed edits over summed reference length (not a mean of utterances' rates), as
         fractions, and cover the `utterances` that have a reference; they are absent when none
@@ -91,7 +103,7 @@ class RecognitionMetrics:
         return {name: self._summary_of(name) for name in self.decoders}
 
     def _summary_of(self, name: str) -> dict[str, Any]:
-        results = self._results[name]
+        results = self._in_order(name)
         timing = {
             "decode_seconds": round(self._decode_seconds[name], 3),
             "audio_seconds": round(sum(result.duration for result in results), 3),
@@ -119,16 +131,20 @@ class RecognitionMetrics:
         }
 
     def rows(self) -> list[dict[str, Any]]:
-        """One dict per utterance and decoder, an utterance's decoders next to each other.
+        """One dict per utterance and decoder, by utterance, then in the order of the decoders.
 
         Errors are None where there was no reference. Edit counts are in words.
         """
         names = list(self.decoders)
         return [
             _row(name, result)
-            for of_one_utterance in zip(*self._results.values())
+            for of_one_utterance in zip(*map(self._in_order, names))
             for name, result in zip(names, of_one_utterance)
         ]
+
+    def _in_order(self, name: str) -> list[UtteranceResult]:
+        """By utterance: batches come in another order from another number of processes."""
+        return sorted(self._results[name], key=lambda result: (result.utterance_id, result.path))
 
 
 def _wait_for(device: torch.device) -> None:

@@ -34,8 +34,20 @@ from src.trainer.checkpoint import (
     load_weights,
     save_checkpoint,
 )
+from src.trainer.distributed import (
+    all_gather,
+    any_rank,
+    data_parallel,
+    is_main,
+    on_main,
+    rank,
+    sum_over_ranks,
+    synchronised,
+    world_size,
+)
 from src.trainer.dropout_schedule import DropoutSchedule
 from src.trainer.ema import WeightEMA
+from src.trainer.gradients import scale_and_clip
 from src.trainer.skipped_steps import SkippedSteps, Step
 from src.utils.errors import UserError
 from src.utils.interruption import Interrupted, Interruption
@@ -113,6 +125,7 @@ class BaseTrainer:
                 f"trainer.monitor={monitor} is not measured; choose one of {', '.join(measured)}"
             )
         self.model, self.transforms, self.criterion = model, transforms, criterion
+        self.network = data_parallel(model)
         self.optimizer, self.lr_scheduler = optimizer, lr_scheduler
         self.text_encoder, self.metrics, self.writer = text_encoder, metrics, writer
         self.loaders, self.run_dir, self.device = loaders, run_dir, device
@@ -127,7 +140,10 @@ class BaseTrainer:
         self.eval_every = eval_every or steps_per_epoch
         self.save_every, self.keep = save_every, keep
         self.monitor, self.patience, self.target = monitor, patience, target
-        self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
+        # the sum over a batch's utterances overflows earlier than their mean
+        self.scaler = torch.amp.GradScaler(
+            device.type, init_scale=1024.0, enabled=precision == "fp16"
+        )
         self.ema = WeightEMA(model, ema_decay) if ema_decay else None
         self.dropout_schedule = (
             DropoutSchedule(dropout_schedule, self.total_steps) if dropout_schedule else None
@@ -184,7 +200,7 @@ class BaseTrainer:
                 evaluated, improved = True, self._validate()
                 self._start_clock()
             self._save_what_is_due(evaluated, improved)
-            self.interruption.check()
+            self.interruption.check(any_rank)
 
     def _optimizer_step(self, batches: Iterator[Batch]) -> None:
         self.model.train()
@@ -193,20 +209,27 @@ class BaseTrainer:
             self.dropout_schedule.apply(self.model, self.step)
         self.optimizer.zero_grad(set_to_none=True)
         step = Step(self.step + 1, [], [])
-        for _ in range(self.accumulation):
+        utterances = torch.zeros((), device=self.device)
+        for number in range(1, self.accumulation + 1):
             wait_from = time.perf_counter()
             batch = next(batches)
             self.waited += time.perf_counter() - wait_from
             self.audio_seconds += sum(batch["duration"])
             step.batches.append(batch)
             step.random.append(random_state())
-            with self._autocast():
-                batch = self.process_batch(batch)
-            self.scaler.scale(batch["loss"] / self.accumulation).backward()
-            self.tracker.update("loss", batch["loss"], weight=batch["loss"].isfinite())
+            with synchronised(self.network, when=number == self.accumulation):
+                with self._autocast():
+                    batch = self.process_batch(batch)
+                aligned = len(batch["token_length"]) - batch["infinite_losses"]
+                self.scaler.scale(batch["loss"] * aligned).backward()
+            utterances += aligned
+            finite = batch["loss"].isfinite()
+            self.tracker.update("loss", batch["loss"], weight=len(batch["text"]) * finite)
             self.tracker.update("infinite_losses", batch["infinite_losses"].float())
         self.scaler.unscale_(self.optimizer)
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.max_grad_norm)
+        # the mean over the utterances of all batches and ranks, however they were divided
+        mean = world_size() / sum_over_ranks(utterances).clamp_min(1)
+        norm = scale_and_clip(self.model.parameters(), mean, self.max_grad_norm)
         self.tracker.update("grad_norm", norm, weight=norm.isfinite())
         self._update_weights(step, norm)
         self.lr_scheduler.step()
@@ -235,17 +258,20 @@ class BaseTrainer:
             self.optimizer.step()
 
     def _log_training(self) -> None:
+        self.tracker.pool(all_gather)
         means = {"loss": math.nan, "grad_norm": math.nan, **self.tracker.means()}
         self.tracker.reset()
         self.skipped_steps.read()
         elapsed = time.perf_counter() - self.clock
+        spent = torch.tensor([self.audio_seconds, self.waited / world_size()])
+        audio_seconds, waited = sum_over_ranks(spent).tolist()
         row = {
             **means,
             "skipped_steps": self.skipped_steps.total,
             "lr": self.optimizer.param_groups[0]["lr"],
             "epoch": self.step / self.steps_per_epoch,
-            "audio_hours_per_second": self.audio_seconds / 3600 / elapsed,
-            "data_wait_share": self.waited / elapsed,
+            "audio_hours_per_second": audio_seconds / 3600 / elapsed,
+            "data_wait_share": waited / elapsed,
         }
         self.writer.set_step(self.step, "train")
         self.writer.add_scalars(row)
@@ -254,7 +280,7 @@ class BaseTrainer:
             "step %d/%d  loss %.3f  grad norm %.2f  lr %.1e  %.0fx real time, "
             "%.0f%% waiting for data",
             *(self.step, self.total_steps, row["loss"], row["grad_norm"], row["lr"]),
-            *(self.audio_seconds / elapsed, 100 * row["data_wait_share"]),
+            *(audio_seconds / elapsed, 100 * row["data_wait_share"]),
         )
         if means["infinite_losses"]:
             logger.warning(
@@ -277,15 +303,21 @@ class BaseTrainer:
         self.metrics.reset()
         losses = MetricTracker()
         self.writer.set_step(self.step, split)
-        for number, batch in enumerate(tqdm(self.loaders[split], split, leave=False, disable=None)):
-            self.interruption.check()
+        loader, hidden = self.loaders[split], None if is_main() else True
+        longest_share = on_main(len, loader)
+        for number, batch in enumerate(tqdm(loader, split, leave=False, disable=hidden)):
+            self.interruption.check(any_rank)
             with self._autocast():
                 batch = self.process_batch(batch)
             losses.update("loss", batch["loss"], weight=len(batch["text"]))
             losses.update("infinite_losses", batch["infinite_losses"].float())
             self.metrics.update(batch)
-            if number == 0:
+            if number == 0 and is_main():
                 self.log_examples(batch)
+        for _ in range(len(loader), longest_share):
+            self.interruption.check(any_rank)  # as often as the ranks that have a batch more
+        losses.pool(all_gather)
+        self.metrics.pool(all_gather)
         summary = self.metrics.summary()
         values = losses.means()
         for decoder, rates in summary.items():
@@ -312,7 +344,7 @@ class BaseTrainer:
             return False
         self.best = values[self.monitor]
         self.evaluations_since_best = 0
-        self._report("val")
+        on_main(self._report, "val")
         return True
 
     def _report(self, split: str) -> None:
@@ -328,7 +360,7 @@ class BaseTrainer:
                 for split in self.loaders:
                     if split not in ("train", "val"):
                         self.evaluate(split)
-                        self._report(split)
+                        on_main(self._report, split)
                         summaries[split] = self.metrics.summary()
             except Interrupted as interrupted:
                 self._say_how_to_resume(interrupted)
@@ -352,7 +384,7 @@ class BaseTrainer:
             self._save("best")
         if self.save_every and self.step % self.save_every == 0:
             self._save(f"step_{self.step}")
-            self._remove_old_steps()
+            on_main(self._remove_old_steps)
         if evaluated:
             self._save("last")
 
@@ -362,22 +394,21 @@ class BaseTrainer:
             "evaluation_due": self.evaluation_due,
             "best": self.best,
             "evaluations_since_best": self.evaluations_since_best,
-            "random": random_state(),
+            "ranks": all_gather({"random": random_state(), "tracker": self.tracker.state_dict()}),
             **{part: stateful.state_dict() for part, stateful in self._stateful().items()},
         }
         with self._weights_to_keep():
             if self.ema:
                 state["ema"] = self.ema.state_dict()
-            save_checkpoint(self.run_dir / "checkpoints" / name, self.model, state)
+            on_main(save_checkpoint, self.run_dir / "checkpoints" / name, self.model, state)
 
     def _stateful(self) -> dict[str, Any]:
-        """What has a state of its own, beside the weights; by its name in the checkpoint."""
+        """What has a state of its own, the same on all ranks; by its name in the checkpoint."""
         return {
             "stream": self.stream,
             "optimizer": self.optimizer,
             "lr_scheduler": self.lr_scheduler,
             "scaler": self.scaler,
-            "tracker": self.tracker,
             "skipped_steps": self.skipped_steps,
         }
 
@@ -387,6 +418,11 @@ class BaseTrainer:
             raise UserError(f"no checkpoint in {path}; name a run folder that train.py wrote")
         load_weights(checkpoint, self.model)
         state = load_training_state(checkpoint)
+        if len(state["ranks"]) != world_size():
+            raise UserError(
+                f"{checkpoint} is of a run in {len(state['ranks'])} processes and cannot go on in "
+                f"{world_size()}; start as many (torchrun --nproc-per-node=...)"
+            )
         if (self.ema is not None) != ("ema" in state):
             raise UserError(
                 f"{checkpoint} was written {'with' if 'ema' in state else 'without'} "
@@ -399,7 +435,9 @@ class BaseTrainer:
         self.step, self.evaluation_due = state["step"], state["evaluation_due"]
         self.best = state["best"]
         self.evaluations_since_best = state["evaluations_since_best"]
-        restore_random_state(state["random"])
+        own = state["ranks"][rank()]
+        self.tracker.load_state_dict(own["tracker"])
+        restore_random_state(own["random"])
         self.writer.truncate_after(self.step)
         logger.info("resumed from %s at step %d", checkpoint, self.step)
 
@@ -411,6 +449,8 @@ class BaseTrainer:
             shutil.rmtree(folder)
 
     def _say_how_to_resume(self, interrupted: Interrupted) -> None:
+        if not is_main():
+            return
         logger.warning(
             "%s at step %d; the same command goes on from there with trainer.resume_from=%s",
             *(interrupted, self.step, self.run_dir),
@@ -433,6 +473,6 @@ class BaseTrainer:
             initial=self.step,
             desc="training",
             unit="step",
-            disable=not sys.stderr.isatty(),
+            disable=not (is_main() and sys.stderr.isatty()),
             dynamic_ncols=True,
         )

@@ -23,6 +23,7 @@ from src.metrics import RecognitionMetrics
 from src.text_encoder import CTCTextEncoder, load_text_encoder
 from src.trainer.base_trainer import BaseTrainer
 from src.trainer.device import choose_device
+from src.trainer.distributed import is_main, on_main, rank, world_size
 from src.trainer.pretrained import frame_seconds
 from src.trainer.run_folder import record_run
 from src.utils.errors import UserError
@@ -39,7 +40,7 @@ def build_trainer(config: DictConfig, run_dir: Path) -> BaseTrainer:
         raise UserError(f"datasets has no {' and no '.join(sorted(missing))}; training needs both")
     if speeds := config.dataloader.speeds:
         datasets["train"] = SpeedPerturbedDataset(datasets["train"], speeds, config.seed)
-    text_encoder = build_text_encoder(config, datasets["train"].texts, run_dir)
+    text_encoder = on_main(build_text_encoder, config, datasets["train"].texts, run_dir)
     transforms = instantiate(config.transforms).to(device)
     model = instantiate(config.model, vocab_size=len(text_encoder)).to(device)
     logger.info("%s with %.2fM parameters", type(model).__name__, _parameters(model) / 1e6)
@@ -81,7 +82,7 @@ def build_trainer(config: DictConfig, run_dir: Path) -> BaseTrainer:
         steps_per_epoch=steps_per_epoch,
     )
     if config.trainer.resume_from:  # only now is it sure that the config fits the checkpoint
-        record_run(config, run_dir)
+        on_main(record_run, config, run_dir)
     return trainer
 
 
@@ -111,13 +112,15 @@ def build_loader(
     shuffle: bool,
     device: torch.device,
 ) -> DataLoader:
-    """Batches of similar duration, at most `max_batch_seconds` of padded audio each."""
+    """This rank's batches of similar duration, at most `max_batch_seconds` of padded audio each."""
     sampler = DurationBatchSampler(
         dataset,
         max_batch_seconds=config.max_batch_seconds,
         max_batch_size=config.max_batch_size,
         shuffle=shuffle,
         seed=seed,
+        rank=rank(),
+        world_size=world_size(),
     )
     return DataLoader(
         dataset,
@@ -127,7 +130,7 @@ def build_loader(
         worker_init_fn=leave_signals_to_the_main_process,
         pin_memory=device.type == "cuda",
         # a generator of its own: fetching data never moves the global one, nor a resumed run's
-        generator=torch.Generator().manual_seed(seed),
+        generator=torch.Generator().manual_seed(seed + rank()),
     )
 
 
@@ -146,7 +149,9 @@ def build_metrics(
 
 
 def build_writer(config: DictConfig, run_dir: Path) -> MultiWriter:
-    """CSV and JSON lines always, and what `writer` names beside them."""
+    """CSV and JSON lines always, and what `writer` names beside them; rank 0 alone writes."""
+    if not is_main():
+        return MultiWriter([])
     return MultiWriter([CSVWriter(run_dir), instantiate(config.writer, run_dir=str(run_dir))])
 
 

@@ -18,6 +18,7 @@ from src.datasets import BaseDataset, Collate, DurationBatchSampler
 from src.datasets.tolerant import TolerantCollate, TolerantDataset
 from src.decoding import Word
 from src.metrics import RecognitionMetrics, update_summary, write_table
+from src.trainer.distributed import all_gather, is_main, on_main, rank, world_size
 from src.trainer.pretrained import Pretrained
 
 logger = logging.getLogger(__name__)
@@ -31,6 +32,8 @@ class Inferencer:
     `transcripts.jsonl` has a line an utterance, in the dataset's order: its hypothesis from the
     first decoder, or the reason why there is none. `text/` has a file each. Where references
     exist, `predictions.csv` and `save_dir/summary.json` have every decoder's errors.
+
+    Under `torchrun` each rank transcribes its share; what is written is the same.
     """
 
     def __init__(
@@ -50,23 +53,41 @@ class Inferencer:
     def transcribe(self, split: str, dataset: BaseDataset) -> tuple[dict[str, Any], list[dict]]:
         """The split's summary (see `RecognitionMetrics.summary`) and its failures."""
         folder = self.save_dir / split
-        if (folder / "transcripts.jsonl").exists():  # an earlier call's texts, of other recordings
-            shutil.rmtree(folder / "text", ignore_errors=True)
+        on_main(_remove_texts_of_earlier_call, folder)
         started = time.perf_counter()
         self.metrics.reset()
         records: dict[str, dict[str, Any]] = {}
-        failures: list[dict[str, Any]] = list(getattr(dataset, "failures", []))
         with torch.inference_mode():
-            for batch, unreadable in tqdm(self._loader(dataset), split, disable=None):
-                failures += unreadable
+            for batch, unreadable in tqdm(
+                self._loader(dataset), split, disable=None if is_main() else True
+            ):
+                records.update({item["utterance_id"]: item for item in unreadable})
                 if batch is not None:
                     batch = self.pretrained.process_batch(batch)
                     batch["hypotheses"] = self.metrics.update(batch)
                     records.update(self._write_texts(batch, folder / "text"))
+        self.metrics.pool(all_gather)
+        records = {name: record for part in all_gather(records) for name, record in part.items()}
         elapsed = time.perf_counter() - started
 
-        in_order = [row["utterance_id"] for row in dataset.index]
-        lines = [records[name] for name in in_order if name in records] + failures
+        in_order = [records[row["utterance_id"]] for row in dataset.index]
+        transcribed = [record for record in in_order if "error" not in record]
+        failures = [
+            *getattr(dataset, "failures", []),
+            *(record for record in in_order if "error" in record),
+        ]
+        seconds = sum(record["duration"] for record in transcribed)
+        on_main(self._write_report, split, transcribed + failures)
+        logger.info(
+            "%s: %d recordings, %.1f minutes of audio in %.1f s (%.0fx real time), %d failed; "
+            "see %s",
+            *(split, len(transcribed), seconds / 60, elapsed, seconds / elapsed),
+            *(len(failures), folder),
+        )
+        return self.metrics.summary(), failures
+
+    def _write_report(self, split: str, lines: list[dict[str, Any]]) -> None:
+        folder = self.save_dir / split
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / "transcripts.jsonl").open("w", encoding="utf-8") as file:
             file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
@@ -74,18 +95,17 @@ class Inferencer:
         if any("wer" in rates for rates in summary.values()):
             write_table(self.metrics.rows(), folder / "predictions.csv")
         update_summary(self.save_dir / "summary.json", split, summary)
-        seconds = sum(record["duration"] for record in records.values())
-        logger.info(
-            "%s: %d recordings, %.1f minutes of audio in %.1f s (%.0fx real time), %d failed; "
-            "see %s",
-            *(split, len(records), seconds / 60, elapsed, seconds / elapsed, len(failures), folder),
-        )
-        return summary, failures
 
     def _loader(self, dataset: BaseDataset) -> DataLoader:
         return DataLoader(
             TolerantDataset(dataset),
-            batch_sampler=DurationBatchSampler(dataset, self.max_batch_seconds, shuffle=False),
+            batch_sampler=DurationBatchSampler(
+                dataset,
+                self.max_batch_seconds,
+                shuffle=False,
+                rank=rank(),
+                world_size=world_size(),
+            ),
             collate_fn=TolerantCollate(Collate(self.pretrained.text_encoder)),
             num_workers=self.num_workers,
         )
@@ -110,6 +130,12 @@ class Inferencer:
                 **({} if reference is None else {"reference": reference}),
             }
         return records
+
+
+def _remove_texts_of_earlier_call(folder: Path) -> None:
+    """They may be of other recordings."""
+    if (folder / "transcripts.jsonl").exists():
+        shutil.rmtree(folder / "text", ignore_errors=True)
 
 
 def _within(word: Word, duration: float) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ import torch
 from safetensors.torch import save_model
 from torch import Tensor, nn
 
+from src.trainer.distributed import all_gather, on_main
 from src.utils.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -37,6 +39,14 @@ class Step(NamedTuple):
         names = [name for batch in self.batches for name in batch["utterance_id"]]
         more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
         return ", ".join(names[:NAMES_SHOWN]) + more
+
+
+def _of_all_ranks(shares: Sequence[Step]) -> Step:
+    return Step(
+        shares[0].number,
+        [batch for share in shares for batch in share.batches],
+        [state for share in shares for state in share.random],
+    )
 
 
 class SkippedSteps:
@@ -84,20 +94,24 @@ class SkippedSteps:
                 self._stop()
 
     def _stop(self) -> None:
+        steps = [_of_all_ranks(shares) for shares in zip(*all_gather(list(self._kept)))]
+        on_main(self._write, steps)
+        raise UserError(
+            f"the gradients of {self.in_a_row} steps in a row were not finite, at step "
+            f"{steps[-1].number} those of {steps[-1].utterances}; see which tensor is "
+            f"the first by: python scripts/replay_batch.py {self.folder.parent}"
+        )
+
+    def _write(self, steps: list[Step]) -> None:
         self.folder.mkdir(exist_ok=True)
         for old in self.folder.glob("step_*.pt"):
             old.unlink()
         save_model(self.model, str(self.folder / "model.safetensors"))
-        for step in self._kept:
+        for step in steps:
             torch.save(
                 {"batches": step.batches, "random": step.random},
                 self.folder / f"step_{step.number}.pt",
             )
-        raise UserError(
-            f"the gradients of {self.in_a_row} steps in a row were not finite, at step "
-            f"{self._kept[-1].number} those of {self._kept[-1].utterances}; see which tensor is "
-            f"the first by: python scripts/replay_batch.py {self.folder.parent}"
-        )
 
     def state_dict(self) -> dict[str, int]:
         self.read()

@@ -24,7 +24,7 @@ class Trainer(BaseTrainer):
             batch = two_views(batch, self.transforms)
         else:
             batch.update(self.transforms(**batch))
-        batch.update(self.model(**batch))
+        batch.update(self.network(**batch))
         batch.update(self.criterion(**batch))
         return batch
 

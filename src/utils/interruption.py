@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType, TracebackType
 
 # EX_TEMPFAIL of sysexits.h, "try again later": a queue can tell it from a failure (1 a defect,
@@ -33,10 +34,11 @@ class Interruption:
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
 
-    def check(self) -> None:
-        """Raises `Interrupted` if a signal has come."""
-        if self.signal is not None:
-            raise Interrupted(f"stopped by {self.signal.name}")
+    def check(self, agree: Callable[[bool], bool] = bool) -> None:
+        """Raises `Interrupted` if a signal has come; `agree` asks the run's other processes."""
+        if agree(self.signal is not None):
+            name = self.signal.name if self.signal else "a signal to another process of the run"
+            raise Interrupted(f"stopped by {name}")
 
     def __enter__(self) -> Interruption:
         # only the main thread may; elsewhere (a notebook's, a launcher's) signals are not ours
