@@ -9,7 +9,7 @@ from hydra.utils import get_class, get_method, instantiate
 from omegaconf import OmegaConf
 
 CONFIGS = Path(__file__).parents[1] / "configs"
-COMMANDS = {"baseline", "demo", "onebatchtest"}
+COMMANDS = {"baseline", "best", "demo", "onebatchtest"}
 GROUPS = {
     *("model", "text_encoder", "datasets", "dataloader", "transforms", "loss", "optimizer"),
     *("lr_scheduler", "metrics", "trainer", "writer"),

@@ -114,7 +114,7 @@ class SyntheticSpeechDataset(BaseDataset):
         seed: another seed, another corpus.
         fresh_each_epoch: "train" is drawn anew by `set_epoch`; the others never are.
         languages: accents, of `src.datasets.espeak.LANGUAGES`; every voice speaks all of them.
-        sample_rate, min_duration, max_duration, max_text_length: see `BaseDataset`.
+        sample_rate and the limits: see `BaseDataset`.
 
     Raises:
         UserError: no such split or accent, or the wheel `espeakng-loader` is missing.
@@ -131,6 +131,8 @@ class SyntheticSpeechDataset(BaseDataset):
         min_duration: float | None = None,
         max_duration: float | None = None,
         max_text_length: int | None = None,
+        min_characters_per_second: float | None = None,
+        max_characters_per_second: float | None = None,
     ) -> None:
         if split not in SPLITS:
             raise UserError(f"no split {split!r} of synthetic speech: use {', '.join(SPLITS)}.")
@@ -151,6 +153,8 @@ class SyntheticSpeechDataset(BaseDataset):
             min_duration=min_duration,
             max_duration=max_duration,
             max_text_length=max_text_length,
+            min_characters_per_second=min_characters_per_second,
+            max_characters_per_second=max_characters_per_second,
             name=f"synthetic {split}",
         )
 

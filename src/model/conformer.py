@@ -10,7 +10,7 @@ Notable features:
 - memory for compute by `activation_checkpointing`; `compile()` compiles one block for all
 
     python train.py model=conformer_small model.positions=rotary
-    python train.py 'model.intermediate_layers=[7,14]' loss.intermediate_weight=0.3
+    python train.py 'model.intermediate_layers=[7,14]' model.self_conditioning=true
 """
 
 from __future__ import annotations

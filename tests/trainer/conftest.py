@@ -39,14 +39,14 @@ def tones(tmp_path_factory):
 def compose_tiny(tones, tmp_path):
     """compose_tiny("trainer.epochs=1", ...) -> a config over the tones, saved under tmp_path."""
 
-    def compose_config(*overrides: str, run_name: str = "run"):
+    def compose_config(*overrides: str, run_name: str = "run", command: str = "onebatchtest"):
         split = (
             "{_target_: src.datasets.CustomDirAudioDataset, "
             f"audio_dir: {tones / 'audio'}, transcription_dir: {tones / 'texts'}}}"
         )
         with initialize_config_dir(CONFIGS, version_base=None):
             return compose(
-                "onebatchtest",
+                command,
                 overrides=[
                     "~datasets",
                     f"+datasets={{train: {split}, val: {split}, test: {split}}}",
