@@ -263,6 +263,18 @@ def power_of_two(at_least: int) -> int:
     return size
 
 
+@njit(inline="always")
+def from_parent(tree: np.ndarray, node: int, p_blank: np.ndarray, p_token: np.ndarray) -> float:
+    """ln P of the alignments that the node's last token extends, if its parent is in the beam."""
+    parent = tree[node].parent
+    if parent < 0 or tree[parent].slot < 0:
+        return -inf
+    slot = tree[parent].slot
+    if tree[parent].token == tree[node].token:
+        return p_blank[slot]
+    return log_add(p_blank[slot], p_token[slot])
+
+
 @njit(nogil=True, cache=True)
 def recombine(
     tree: np.ndarray,
@@ -270,16 +282,20 @@ def recombine(
     p_blank: np.ndarray,
     p_token: np.ndarray,
     n: int,
+    inflow: np.ndarray,
     first_alike: np.ndarray,
     alike: np.ndarray,
 ) -> int:
     """Drops, of n prefixes with one last token, LM state and unfinished word, those that another
-    one beats in both probabilities; the number that is left.
+    one beats in both probabilities and in what their parents may still add to them; the number
+    that is left.
 
-    Whatever is appended adds the same to all of them. `first_alike` (a power of two of buckets)
-    and `alike` (the next one in the bucket) are room to work in.
+    Whatever is appended adds the same to all of them. Room to work in: `inflow` and `alike` (the
+    next prefix in the bucket) for each prefix, `first_alike` for a power of two of buckets.
     """
     first_alike[:] = -1
+    for k in range(n):
+        inflow[k] = from_parent(tree, node[k], p_blank, p_token)
     for k in range(n):
         prefix = tree[node[k]]
         rank = prefix.lm + prefix.bonus
@@ -288,23 +304,26 @@ def recombine(
         other = first_alike[bucket]
         alike[k], first_alike[bucket] = other, k
         while other >= 0:
-            rival = tree[max(node[other], ROOT)]
+            rival = tree[node[other]]
             if (
-                node[other] >= 0  # not dropped
+                rival.slot >= 0  # not dropped
                 and rival.state == prefix.state
                 and rival.place == prefix.place
                 and rival.token == prefix.token
             ):
                 ahead = rival.lm + rival.bonus - rank
-                if ahead + p_blank[other] >= p_blank[k] and ahead + p_token[other] >= p_token[k]:
-                    node[k] = -1
+                blank_ahead = ahead + p_blank[other] - p_blank[k]
+                token_ahead = ahead + p_token[other] - p_token[k]
+                inflow_ahead = ahead + inflow[other] - inflow[k]
+                if not (blank_ahead < 0 or token_ahead < 0 or inflow_ahead < 0):
+                    prefix.slot = -1
                     break
-                if ahead + p_blank[other] <= p_blank[k] and ahead + p_token[other] <= p_token[k]:
-                    node[other] = -1
+                if not (blank_ahead > 0 or token_ahead > 0 or inflow_ahead > 0):
+                    rival.slot = -1
             other = alike[other]
     left = 0
     for k in range(n):
-        if node[k] >= 0:
+        if tree[node[k]].slot >= 0:
             node[left], p_blank[left], p_token[left] = node[k], p_blank[k], p_token[k]
             left += 1
     return left
@@ -355,7 +374,8 @@ def prefix_beam_search(
     order, waiting, cost = np.empty(V, np.int32), np.empty(V, np.int32), np.empty(V)
     met = np.full((K, V), -1, np.int32)  # the frame in which (prefix, token) was in the beam
     next_node, next_blank, next_token = np.empty(K, np.int32), np.empty(K), np.empty(K)
-    first_alike, alike = np.empty(power_of_two(2 * K), np.int32), np.empty(K, np.int32)
+    inflow, alike = np.empty(K), np.empty(K, np.int32)
+    first_alike = np.empty(power_of_two(2 * K), np.int32)
 
     for t in range(T):
         row = log_probs[t]
@@ -462,11 +482,14 @@ def prefix_beam_search(
                 next_node[kept] = child
                 next_blank[kept], next_token[kept] = -inf, p_of[at]
             kept += 1
-        if pruning.recombine:
-            kept = recombine(tree, next_node, next_blank, next_token, kept, first_alike, alike)
         for k in range(n):
             tree[node[k]].slot = -1
+        for k in range(kept):
+            tree[next_node[k]].slot = k
         n = kept
+        if pruning.recombine:
+            room = (inflow, first_alike, alike)
+            n = recombine(tree, next_node, next_blank, next_token, kept, *room)
         for k in range(n):
             node[k], p_blank[k], p_token[k] = next_node[k], next_blank[k], next_token[k]
             tree[node[k]].slot = k

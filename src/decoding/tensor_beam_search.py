@@ -210,20 +210,24 @@ class TensorBeamSearch:
 
     def _recombine(self, beam: Beam, frame: Frame) -> Beam:
         """Without the prefixes that another one with the same last token, LM state and unfinished
-        word beats in both probabilities: whatever is appended adds the same to both."""
-        last = beam.identity[:, :, 2]
+        word beats in both probabilities and in what their parents may still add to them: whatever
+        is appended adds the same to both."""
+        prefix, parent, last = beam.identity.unbind(2)
+        has_parent, slot = (parent[:, :, None] == prefix[:, None]).max(2)
+        repeats = last.gather(1, slot) == last
+        total = torch.logaddexp(beam.p_blank, beam.p_token)
+        inflow = torch.where(repeats, beam.p_blank.gather(1, slot), total.gather(1, slot))
+        inflow = inflow.masked_fill(~has_parent, -inf)
+        parts = torch.stack([beam.p_blank, beam.p_token, inflow], 2)  # [B, K, 3]
         alike = last[:, :, None] == last[:, None]  # [B, K, K]: a prefix and its rival
-        by_blank, by_token = beam.p_blank, beam.p_token
         if beam.words:
             node, state = beam.words.node, beam.words.state[:, :, 0]
             alike &= node[:, :, None] == node[:, None]
             alike &= state[:, :, None] == state[:, None]
-            rank = beam.words.parts[:, :, 0].sum(2)
-            by_blank, by_token = by_blank + rank, by_token + rank
-        beats = alike & (by_blank[:, None] >= by_blank[:, :, None])
-        beats &= by_token[:, None] >= by_token[:, :, None]
-        beats &= ~(beats.transpose(1, 2) & self.not_before)  # of two equals the first one stays
-        lost = beats.any(2) & ~frame.idle
+            parts = parts + beam.words.parts[:, :, 0].sum(2, keepdim=True)
+        beaten = alike & (parts[:, None] >= parts[:, :, None]).all(3)
+        beaten &= ~(beaten.transpose(1, 2) & self.not_before)  # of two equals the first one stays
+        lost = beaten.any(2) & ~frame.idle
         return beam._replace(
             p_blank=beam.p_blank.masked_fill(lost, -inf),
             p_token=beam.p_token.masked_fill(lost, -inf),
