@@ -11,9 +11,9 @@ def test_p_is_linear_between_the_points_and_constant_outside():
     schedule = DropoutSchedule([(0.2, 0.0), (0.6, 0.2), (0.8, 0.1)], total_steps=1000)
     expected = {0: 0, 200: 0, 300: 0.05, 400: 0.1, 600: 0.2, 700: 0.15, 800: 0.1, 999: 0.1}
     for step, p in expected.items():
-        assert schedule.at(step) == pytest.approx(p, abs=0.0101)  # half a grain of 0.02
+        assert schedule.at(step) == pytest.approx(p, abs=0.0251)  # half a grain of 0.05
     assert schedule.at(400) == pytest.approx(0.1)
-    assert len({schedule.at(step) for step in range(1000)}) == 11  # 0, 0.02, ..., 0.2
+    assert len({schedule.at(step) for step in range(1000)}) == 5  # 0, 0.05, ..., 0.2
 
 
 def test_every_dropout_of_the_model_follows():
