@@ -39,11 +39,13 @@ class ConsistencyCTCLoss(nn.Module):
         views: int = 1,
         **batch: Any,
     ) -> dict[str, Tensor]:
-        """As `CTCLoss`; with `views` 2, rows b and B / 2 + b are views of the same utterance."""
+        """As `CTCLoss`; with `views` 2, rows b and B / 2 + b are views of the same utterance, and
+        there is a `consistency_loss` []."""
         out = self.ctc(log_probs, log_prob_length, tokens, token_length, **batch)
         if views == 2:
             divergence = consistency(log_probs, log_prob_length) / token_length.clamp_min(1)
-            out["loss"] = out["loss"] + self.consistency_weight * divergence.mean()
+            out["consistency_loss"] = divergence.mean()
+            out["loss"] = out["loss"] + self.consistency_weight * out["consistency_loss"]
         return out
 
 

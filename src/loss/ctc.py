@@ -38,7 +38,8 @@ class CTCLoss(nn.Module):
         **batch: object,
     ) -> dict[str, Tensor]:
         """log_probs [B, T, V], each of `intermediate_log_probs` too, tokens [B, U] ->
-        `loss` [] and `infinite_losses` [], a count."""
+        `loss` [], its parts `ctc_loss` and, where there is one, `intermediate_loss`, and
+        `infinite_losses` [], a count."""
         repeats = ((tokens[:, 1:] == tokens[:, :-1]) & (tokens[:, 1:] != self.blank)).sum(dim=1)
         infinite = token_length + repeats > log_prob_length
         finite = (~infinite).sum().clamp_min(1)
@@ -48,10 +49,12 @@ class CTCLoss(nn.Module):
             return (nll / token_length.clamp_min(1)).sum() / finite
 
         loss = ctc(log_probs)
+        out = {"loss": loss, "ctc_loss": loss, "infinite_losses": infinite.sum()}
         if intermediate_log_probs:
             intermediate = torch.stack([ctc(early) for early in intermediate_log_probs]).mean()
-            loss = torch.lerp(loss, intermediate, self.intermediate_weight)
-        return {"loss": loss, "infinite_losses": infinite.sum()}
+            out["intermediate_loss"] = intermediate
+            out["loss"] = torch.lerp(loss, intermediate, self.intermediate_weight)
+        return out
 
     def _nll(
         self, log_probs: Tensor, log_prob_length: Tensor, tokens: Tensor, token_length: Tensor

@@ -56,6 +56,7 @@ from src.utils.random_state import random_state, restore_random_state
 logger = logging.getLogger(__name__)
 
 PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+LOSSES = ("loss", "ctc_loss", "intermediate_loss", "consistency_loss")
 Batch = dict[str, Any]
 
 
@@ -224,7 +225,8 @@ class BaseTrainer:
                 self.scaler.scale(batch["loss"] * aligned).backward()
             utterances += aligned
             finite = batch["loss"].isfinite()
-            self.tracker.update("loss", batch["loss"], weight=len(batch["text"]) * finite)
+            for name in [name for name in LOSSES if name in batch]:
+                self.tracker.update(name, batch[name], weight=len(batch["text"]) * finite)
             self.tracker.update("infinite_losses", batch["infinite_losses"].float())
         self.scaler.unscale_(self.optimizer)
         # the mean over the utterances of all batches and ranks, however they were divided

@@ -19,7 +19,7 @@ class DropoutSchedule:
     p rises with `[[0, 0.0], [0.3, 0.1]]` from 0 (curriculum dropout, arXiv 1703.06229: nothing
     co-adapts before it has learnt something) and falls with `[[0, 0.3], [0.2, 0.1]]` (as in
     Zipformer, arXiv 2310.11230). It depends on the step alone, so resuming needs no state. p moves
-    in steps of 0.05, since torch.compile compiles a block anew for each, and no more than eight times.
+    in steps of 0.05: torch.compile compiles a block anew for each, and no more than eight times.
 
     Args:
         points: (share of training in [0, 1], p), in order; p is constant before and after them.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import math
 
+import pytest
 from hydra import compose, initialize_config_dir
 from torch import nn
 
@@ -53,6 +55,16 @@ def test_all_of_them_train_together(compose_tiny):
     weights = [parameter.detach().clone() for parameter in trainer.model.parameters()]
     trainer.train()
     assert math.isfinite(trainer.best)
+    with (run_dir / "metrics.csv").open() as file:
+        logged = [row for row in csv.DictReader(file) if row["mode"] == "train"]
+    for row in logged:
+        ctc, intermediate, disagreement = (
+            float(row[f"{part}_loss"]) for part in ("ctc", "intermediate", "consistency")
+        )
+        expected = 0.7 * ctc + 0.3 * intermediate + 0.2 * disagreement
+        assert float(row["loss"]) == pytest.approx(expected, rel=1e-3)
+        assert disagreement > 0
+    assert len(logged) == 2
     assert trainer.criterion.views == 2
     assert isinstance(trainer.loaders["train"].dataset, SpeedPerturbedDataset)
     assert not isinstance(trainer.loaders["val"].dataset, SpeedPerturbedDataset)
