@@ -264,15 +264,13 @@ def power_of_two(at_least: int) -> int:
 
 
 @njit(inline="always")
-def from_parent(tree: np.ndarray, node: int, p_blank: np.ndarray, p_token: np.ndarray) -> float:
+def from_parent(tree: np.ndarray, node: int, p_blank: np.ndarray, total: np.ndarray) -> float:
     """ln P of the alignments that the node's last token extends, if its parent is in the beam."""
     parent = tree[node].parent
     if parent < 0 or tree[parent].slot < 0:
         return -inf
     slot = tree[parent].slot
-    if tree[parent].token == tree[node].token:
-        return p_blank[slot]
-    return log_add(p_blank[slot], p_token[slot])
+    return p_blank[slot] if tree[parent].token == tree[node].token else total[slot]
 
 
 @njit(nogil=True, cache=True)
@@ -281,6 +279,7 @@ def recombine(
     node: np.ndarray,
     p_blank: np.ndarray,
     p_token: np.ndarray,
+    total: np.ndarray,
     n: int,
     inflow: np.ndarray,
     first_alike: np.ndarray,
@@ -295,7 +294,7 @@ def recombine(
     """
     first_alike[:] = -1
     for k in range(n):
-        inflow[k] = from_parent(tree, node[k], p_blank, p_token)
+        inflow[k] = from_parent(tree, node[k], p_blank, total)
     for k in range(n):
         prefix = tree[node[k]]
         rank = prefix.lm + prefix.bonus
@@ -325,6 +324,7 @@ def recombine(
     for k in range(n):
         if tree[node[k]].slot >= 0:
             node[left], p_blank[left], p_token[left] = node[k], p_blank[k], p_token[k]
+            total[left] = total[k]
             left += 1
     return left
 
@@ -360,9 +360,10 @@ def prefix_beam_search(
     size = 1  # nodes made
 
     node, p_blank, p_token = np.zeros(K, np.int32), np.empty(K), np.empty(K)
-    stay_blank, stay_token, total = np.empty(K), np.empty(K), np.empty(K)
+    total = np.empty(K)  # of both
+    stay_blank, stay_token, stay = np.empty(K), np.empty(K), np.empty(K)
     base, within = np.empty(K), np.empty(K)  # finished words; bound of what a word's letter adds
-    p_blank[0], p_token[0] = 0.0, -inf
+    p_blank[0], p_token[0], total[0] = 0.0, -inf, 0.0
     n = 1
 
     # candidates of a frame: 0 .. K-1 are the beam's own prefixes, the others extensions
@@ -374,6 +375,7 @@ def prefix_beam_search(
     order, waiting, cost = np.empty(V, np.int32), np.empty(V, np.int32), np.empty(V)
     met = np.full((K, V), -1, np.int32)  # the frame in which (prefix, token) was in the beam
     next_node, next_blank, next_token = np.empty(K, np.int32), np.empty(K), np.empty(K)
+    next_total = np.empty(K)
     inflow, alike = np.empty(K), np.empty(K, np.int32)
     first_alike = np.empty(power_of_two(2 * K), np.int32)
 
@@ -382,22 +384,20 @@ def prefix_beam_search(
         # the beam's own prefixes: by a blank, by their last token again, from their parent
         best = -inf
         for k in range(n):
-            total[k] = log_add(p_blank[k], p_token[k])
             last, parent = tree[node[k]].token, tree[node[k]].parent
             stay_blank[k] = total[k] + row[blank]
             stay_token[k] = p_token[k] + row[last] if last >= 0 else -inf
             if parent >= 0 and tree[parent].slot >= 0:
                 j = tree[parent].slot
-                p = p_blank[j]
-                if tree[parent].token != last:
-                    p = log_add(p, p_token[j])
+                p = p_blank[j] if tree[parent].token == last else total[j]
                 stay_token[k] = log_add(stay_token[k], p + row[last])
                 met[j, last] = t
             rank = tree[node[k]].lm + tree[node[k]].bonus + tree[node[k]].ahead
-            score[k] = log_add(stay_blank[k], stay_token[k]) + rank
+            stay[k] = log_add(stay_blank[k], stay_token[k])
+            score[k] = stay[k] + rank
             best = max(best, score[k])
         if row[blank] >= pruning.blank_skip and best > -inf:
-            p_blank[:n], p_token[:n] = stay_blank[:n], stay_token[:n]
+            p_blank[:n], p_token[:n], total[:n] = stay_blank[:n], stay_token[:n], stay[:n]
             continue
 
         filled = 0
@@ -473,6 +473,7 @@ def prefix_beam_search(
             if at < K:
                 next_node[kept] = node[at]
                 next_blank[kept], next_token[kept] = stay_blank[at], stay_token[at]
+                next_total[kept] = stay[at]
             else:
                 parent, token = node[source[at]], token_of[at]
                 boundary = words.active and tokens.boundary[token]
@@ -481,6 +482,7 @@ def prefix_beam_search(
                     size += 1
                 next_node[kept] = child
                 next_blank[kept], next_token[kept] = -inf, p_of[at]
+                next_total[kept] = p_of[at]
             kept += 1
         for k in range(n):
             tree[node[k]].slot = -1
@@ -489,9 +491,10 @@ def prefix_beam_search(
         n = kept
         if pruning.recombine:
             room = (inflow, first_alike, alike)
-            n = recombine(tree, next_node, next_blank, next_token, kept, *room)
+            n = recombine(tree, next_node, next_blank, next_token, next_total, kept, *room)
         for k in range(n):
             node[k], p_blank[k], p_token[k] = next_node[k], next_blank[k], next_token[k]
+            total[k] = next_total[k]
             tree[node[k]].slot = k
         if n == 0:
             break
