@@ -192,7 +192,8 @@ def plain_prefix_search(log_probs, beam_size, recombine=False):
                 p = (blank if prefix[-1:] == (v,) else both) + row[v]
                 b, n = grown[(*prefix, v)]
                 grown[(*prefix, v)] = (b, np.logaddexp(n, p))
-        ranked = sorted(grown.items(), key=lambda item: -np.logaddexp(*item[1]))
+        possible = [item for item in grown.items() if max(item[1]) > -inf]
+        ranked = sorted(possible, key=lambda item: -np.logaddexp(*item[1]))
         beam = dict(ranked[:beam_size])
         if recombine:  # without words the last token decides what may come
             flows = {prefix: (*p, from_parent(beam, prefix)) for prefix, p in beam.items()}
