@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from src.datasets.audio import read_audio
 from src.datasets.packed import read_packed
+from src.datasets.row_table import Row, RowTable
 from src.utils.errors import UserError
 
 logger = logging.getLogger(__name__)
-
-Row = dict[str, Any]
 
 
 class BaseDataset(torch.utils.data.Dataset):
@@ -89,7 +89,8 @@ class BaseDataset(torch.utils.data.Dataset):
                 f"more than {max_characters_per_second} characters a second",
             )
         if shuffle_index:
-            self.index = random.Random(seed).sample(self.index, len(self.index))
+            order = random.Random(seed).sample(range(len(self)), len(self))
+            self.index = self.index.select(order)
         if limit is not None:
             self.index = self.index[:limit]
         logger.info("%s: %d utterances, %.2f h", self.name, len(self), _hours(self.index))
@@ -100,12 +101,10 @@ class BaseDataset(torch.utils.data.Dataset):
         Raises:
             UserError: no row is kept.
         """
-        kept: list[Row] = []
-        dropped: list[Row] = []
-        for row in self.index:
-            (kept if keep(row) else dropped).append(row)
-        if not dropped:
+        kept = np.array([bool(keep(row)) for row in self.index])
+        if kept.all():
             return
+        dropped = self.index.select(~kept)
         logger.info(
             "%s: dropped %d of %d utterances (%.2f h): %s",
             self.name,
@@ -114,17 +113,26 @@ class BaseDataset(torch.utils.data.Dataset):
             _hours(dropped),
             reason,
         )
-        if not kept:
+        if not kept.any():
             raise UserError(
                 f"{self.name}: all {len(dropped)} utterances left are dropped ({reason}): "
                 "change the limit or the data."
             )
-        self.index = kept
+        self.index = self.index.select(kept)
+
+    @property
+    def index(self) -> RowTable:
+        """One row per utterance, in the order of the items."""
+        return self._index
+
+    @index.setter
+    def index(self, rows: Sequence[Row]) -> None:
+        self._index = rows if isinstance(rows, RowTable) else RowTable(rows)
 
     @property
     def durations(self) -> list[float]:
         """Seconds of each utterance, in the order of the index."""
-        return [row["duration"] for row in self.index]
+        return self.index.durations.tolist()
 
     @property
     def texts(self) -> list[str]:
@@ -138,14 +146,14 @@ class BaseDataset(torch.utils.data.Dataset):
         return len(self.index)
 
     def __getitem__(self, position: int) -> dict[str, Any]:
-        row = dict(self.index[position])
+        row = self.index[position]
         place = row.pop("packed", None)
         audio = read_packed(*place) if place else read_audio(row["path"], self.sample_rate)
         return {**row, "audio": audio}
 
 
-def _hours(rows: list[Row]) -> float:
-    return sum(row["duration"] for row in rows) / 3600
+def _hours(rows: RowTable) -> float:
+    return float(rows.durations.sum()) / 3600
 
 
 def _characters_per_second(row: Row) -> float:

@@ -115,7 +115,7 @@ def test_rows_and_items_follow_the_contract(spoken):
     dataset = SyntheticSpeechDataset("val", size=3)
     keys = {"utterance_id", "path", "text", "duration", "speaker"}
     assert all(row.keys() == keys for row in dataset.index)
-    assert json.loads(json.dumps(dataset.index)) == dataset.index
+    assert json.loads(json.dumps(list(dataset.index))) == dataset.index
     for item in spoken:
         assert item["audio"].dtype == torch.float32 and item["audio"].ndim == 1
         assert item["duration"] == len(item["audio"]) / 16000
