@@ -43,7 +43,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from src.datasets import BaseDataset, Collate, DurationBatchSampler, LibriSpeechDataset, read_audio
 from src.datasets.librispeech_index import librispeech_index, part_fingerprint
-from src.datasets.packed import SAMPLE_RATE, pack_folder
+from src.datasets.packed import SAMPLE_RATE, open_shard, pack_folder
 from src.datasets.packed_writer import Source, write_pack
 from src.text_encoder import CTCTextEncoder
 from src.utils.cores import available_cores
@@ -187,7 +187,8 @@ def nothing(root: Path) -> None:
 
 
 def drop_from_page_cache(root: Path) -> None:
-    """Asks the kernel, which keeps pages that are not written yet or mapped by a process."""
+    """Asks the kernel, which keeps pages that are mapped or not written yet."""
+    open_shard.cache_clear()
     os.sync()
     for path in root.rglob("*"):
         if path.suffix in (".flac", ".pcm"):

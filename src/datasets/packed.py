@@ -133,7 +133,7 @@ def verify_pack(folder: Path) -> None:
 
 def read_packed(file: str, start: int, samples: int) -> Tensor:
     """Waveform [S] in [-1, 1), float32, from the place that an index row names."""
-    audio = _map(file)[start : start + samples].astype(np.float32)
+    audio = open_shard(file)[start : start + samples].astype(np.float32)
     audio *= 1 / FULL_SCALE  # exact: a power of two
     return torch.from_numpy(audio)
 
@@ -147,7 +147,8 @@ def shard_index(folder: Path, number: int) -> Path:
 
 
 @cache
-def _map(file: str) -> np.memmap:
+def open_shard(file: str) -> np.memmap:
+    """The samples of a shard, mapped once in a process."""
     try:
         return np.memmap(file, "<i2", "r")
     except (OSError, ValueError) as error:

@@ -83,15 +83,15 @@ def _write(source: Source, partial: Path, workers: int, shard_hours: float) -> N
     _open_partial(
         partial, {"format": FORMAT, "fingerprint": source.fingerprint, "cut": shard_hours}
     )
-    open_shards = [number for number in range(len(shards)) if not _is_finished(partial, number)]
-    if len(open_shards) < len(shards):
-        finished = len(shards) - len(open_shards)
+    unfinished = [number for number in range(len(shards)) if not _is_finished(partial, number)]
+    if len(unfinished) < len(shards):
+        finished = len(shards) - len(unfinished)
         logger.info("%s: %d of %d shards are there already", partial, finished, len(shards))
-    rows = [row for number in open_shards for row in shards[number]]
+    rows = [row for number in unfinished for row in shards[number]]
     _check_space(partial, sum(row["duration"] for row in rows))
 
     decoded = _decode(source.folder, rows, workers)
-    for number in open_shards:
+    for number in unfinished:
         _write_shard(partial, number, shards[number], decoded)
     _write_header(source, partial, len(shards))
 
