@@ -22,11 +22,13 @@ from src.trainer.build import build_datasets, build_metrics
 from src.trainer.device import choose_device
 from src.trainer.distributed import is_main, process_group
 from src.trainer.pretrained import load_pretrained
+from src.utils.config_errors import refuse_bad_overrides
 from src.utils.entry_point import entry_point
 
 EXIT_SOME_FAILED = 3
 
 
+@refuse_bad_overrides
 @hydra.main(version_base=None, config_path="configs", config_name="inference")
 @entry_point
 def main(config: DictConfig) -> int:

@@ -23,10 +23,12 @@ from src.metrics import format_table
 from src.trainer.build import build_trainer
 from src.trainer.distributed import is_main, on_main, process_group, rank
 from src.trainer.run_folder import checkpoint_to_resume, open_run_folder
+from src.utils.config_errors import refuse_bad_overrides
 from src.utils.entry_point import entry_point
 from src.utils.random_state import seed_everything
 
 
+@refuse_bad_overrides
 @hydra.main(version_base=None, config_path="configs", config_name="baseline")
 @entry_point
 def main(config: DictConfig) -> None:

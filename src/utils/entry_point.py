@@ -10,10 +10,8 @@ from hydra.errors import InstantiationException
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from src.utils.disk import is_full
-from src.utils.errors import UserError
+from src.utils.errors import EXIT_USER_ERROR, UserError
 from src.utils.interruption import EXIT_INTERRUPTED, Interrupted
-
-EXIT_USER_ERROR = 2
 
 
 def entry_point(main: Callable[..., int | None]) -> Callable[..., None]:

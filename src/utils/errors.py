@@ -1,5 +1,7 @@
 """The one exception for what a user can cause and mend."""
 
+EXIT_USER_ERROR = 2
+
 
 class UserError(Exception):
     """A mistake in the input, not in the code: bad path, bad config, bad file.

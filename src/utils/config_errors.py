@@ -1,0 +1,82 @@
+"""What Hydra finds wrong in a command, in one sentence with the nearest right name."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from src.utils.errors import EXIT_USER_ERROR
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+QUOTING = "text with commas, brackets or apostrophes wants quotes: 'key=\"Ann, 1\"'"
+
+
+def refuse_bad_overrides(command: Callable[[], None]) -> Callable[[], None]:
+    """Wraps `hydra.main`: a command that cannot be composed is `error: ...` and exit code 2."""
+
+    @functools.wraps(command)
+    def run() -> None:
+        os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors on instead of printing them
+        try:
+            command()
+        except (HydraException, OmegaConfBaseException) as error:
+            print(f"error: {_sentence(error)}", file=sys.stderr)
+            sys.exit(EXIT_USER_ERROR)
+
+    return run
+
+
+def _sentence(error: HydraException | OmegaConfBaseException) -> str:
+    """The sentence for an error of Hydra's composition; its own first line where none is better."""
+    if isinstance(error, OverrideParseException):
+        if "=" not in error.override:
+            return f"{error.override} has no value: write {error.override}=..., see --help"
+        return f"{error.override} cannot be parsed; {QUOTING}"
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        return _no_such_file(error.missing_cfg_file, error.options or [])
+    first_line = str(error).splitlines()[0]
+    unknown = re.match(r"Could not override '([^']+)'", first_line)
+    if not unknown:
+        return f"{first_line.rstrip('.')}; see --help"
+    names = list(_names(_whole_config(error.__cause__)))
+    return f"there is no setting {unknown[1]}{did_you_mean(unknown[1], names) or '; see --help'}"
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """`; did you mean NAME?` for the nearest of `names`, or nothing where none is near."""
+    names = list(names)
+    inside = [known for known in names if known.endswith(f".{name}")]
+    near = inside or difflib.get_close_matches(name, names, n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _no_such_file(name: str, choices: list[str]) -> str:
+    group, _, choice = name.rpartition("/")
+    command = f"{group}={choice}" if group else f"-cn={choice}"
+    choices = choices or sorted({path.stem for path in (CONFIGS / group).glob("*.yaml")} - {"run"})
+    known = f" There are {', '.join(choices)}." if choices else ""
+    return f"there is no {command}{did_you_mean(choice, choices) or '.'}{known}"
+
+
+def _whole_config(error: BaseException | None) -> DictConfig | None:
+    """The config that an override was refused by."""
+    node = error.parent_node if isinstance(error, OmegaConfBaseException) else None
+    return node._get_root() if isinstance(node, DictConfig) else None
+
+
+def _names(config: DictConfig | None, prefix: str = "") -> Iterator[str]:
+    """`a`, `a.b`, `a.b.c` ... of every setting."""
+    for key in config or {}:
+        yield f"{prefix}{key}"
+        child = config._get_node(key)  # as it is written: an interpolation need not resolve
+        if isinstance(child, DictConfig) and not child._is_none() and not child._is_interpolation():
+            yield from _names(child, f"{prefix}{key}.")
