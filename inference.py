@@ -19,6 +19,7 @@ from src.logger import setup_logging
 from src.metrics import format_table
 from src.trainer import Inferencer
 from src.trainer.build import build_datasets, build_metrics
+from src.trainer.config_checks import check_inference
 from src.trainer.device import choose_device
 from src.trainer.distributed import is_main, process_group
 from src.trainer.pretrained import load_pretrained
@@ -32,6 +33,7 @@ EXIT_SOME_FAILED = 3
 @hydra.main(version_base=None, config_path="configs", config_name="inference")
 @entry_point
 def main(config: DictConfig) -> int:
+    check_inference(config)
     with process_group(config.device):
         setup_logging(is_main=is_main())
         settings = dict(config.inferencer)

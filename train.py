@@ -21,6 +21,7 @@ from omegaconf import DictConfig
 from src.logger import setup_logging
 from src.metrics import format_table
 from src.trainer.build import build_trainer
+from src.trainer.config_checks import check_training
 from src.trainer.distributed import is_main, on_main, process_group, rank
 from src.trainer.run_folder import checkpoint_to_resume, open_run_folder
 from src.utils.config_errors import refuse_bad_overrides
@@ -32,6 +33,7 @@ from src.utils.random_state import seed_everything
 @hydra.main(version_base=None, config_path="configs", config_name="baseline")
 @entry_point
 def main(config: DictConfig) -> None:
+    check_training(config)
     with process_group(config.device):
         config.trainer.resume_from = on_main(checkpoint_to_resume, config)
         run_dir = on_main(open_run_folder, config)

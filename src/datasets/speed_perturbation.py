@@ -33,8 +33,7 @@ class SpeedPerturbedDataset(BaseDataset):
     """
 
     def __init__(self, dataset: BaseDataset, speeds: Sequence[float], seed: int = 0) -> None:
-        if not speeds or not all(0.5 <= speed <= 2 for speed in speeds):
-            raise UserError(f"speeds={list(speeds)}: use some between 0.5 and 2, or null for none.")
+        check_speeds(speeds)
         self.dataset = dataset
         self.speeds = list(speeds)
         self.seed = seed
@@ -69,6 +68,11 @@ class SpeedPerturbedDataset(BaseDataset):
             for row in self.dataset.index
         ]
         return [_at_speed(row, speed) for row, speed in zip(self.dataset.index, self.drawn)]
+
+
+def check_speeds(speeds: Sequence[float]) -> None:
+    if not speeds or not all(0.5 <= speed <= 2 for speed in speeds):
+        raise UserError(f"speeds={list(speeds)}: use some between 0.5 and 2, or null for none.")
 
 
 def change_speed(audio: Tensor, speed: float) -> Tensor:

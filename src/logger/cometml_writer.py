@@ -12,7 +12,7 @@ import tempfile
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import requests
@@ -65,7 +65,7 @@ class CometMLWriter(BaseWriter):
         run_name: str | None = None,
         config: Mapping[str, Any] | None = None,
         workspace: str | None = None,
-        mode: str = "auto",
+        mode: Literal["auto", "online", "offline"] = "auto",
     ) -> None:
         if mode not in ("auto", "online", "offline"):
             raise UserError(f"writer.mode={mode} is unknown: use auto, online or offline.")

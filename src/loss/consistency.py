@@ -27,6 +27,8 @@ class ConsistencyCTCLoss(nn.Module):
 
     def __init__(self, consistency_weight: float = 0.2, **options: Any) -> None:
         super().__init__()
+        if consistency_weight < 0:
+            raise ValueError(f"consistency_weight {consistency_weight} is negative")
         self.ctc = CTCLoss(**options)
         self.consistency_weight = consistency_weight
 

@@ -25,6 +25,8 @@ class CTCLoss(nn.Module):
 
     def __init__(self, blank: int = 0, intermediate_weight: float = 0.0) -> None:
         super().__init__()
+        if not 0 <= intermediate_weight <= 1:
+            raise ValueError(f"intermediate_weight {intermediate_weight} is no share in [0, 1]")
         self.blank = blank
         self.intermediate_weight = intermediate_weight
 

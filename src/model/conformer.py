@@ -62,6 +62,12 @@ class Conformer(nn.Module):
         activation_checkpointing: bool = False,
     ) -> None:
         super().__init__()
+        sizes = {"n_features": n_features, "d_model": d_model, "n_layers": n_layers}
+        sizes |= {"n_heads": n_heads, "kernel_size": kernel_size, "ff_expansion": ff_expansion}
+        sizes |= {"subsampling_channels": subsampling_channels}
+        for name, size in sizes.items():
+            if size < 1:
+                raise ValueError(f"{name} {size} is not 1 or more")
         if positions not in ("sinusoidal", "rotary"):
             raise ValueError(f"positions {positions!r} is not sinusoidal or rotary")
         if not all(1 <= layer < n_layers for layer in intermediate_layers):
@@ -71,6 +77,10 @@ class Conformer(nn.Module):
             )
         if self_conditioning and not intermediate_layers:
             raise ValueError("self_conditioning=true needs intermediate_layers to condition on")
+        if (d_model if positions == "sinusoidal" else d_model // n_heads) % 2:
+            raise ValueError(
+                f"positions come in pairs; d_model {d_model} with {n_heads} heads is odd"
+            )
         self.d_model = d_model
         self.head_dim = d_model // n_heads
         self.positions = positions

@@ -38,7 +38,12 @@ class SentencePieceCTCTextEncoder(CTCTextEncoder):
         model: bytes | None = None,
     ) -> None:
         if model_type not in ("unigram", "bpe"):
-            raise UserError(f"text_encoder.model_type is {model_type!r}; choose unigram or bpe")
+            raise UserError(f"model_type is {model_type!r}; choose unigram or bpe")
+        if vocab_size <= len(ALPHABET):
+            raise UserError(
+                f"vocab_size is {vocab_size}; the blank, the letters, the apostrophe and the space "
+                f"are {len(ALPHABET) + 1} tokens already"
+            )
         self.vocab_size = vocab_size
         self.model_type = model_type
         self.cache_dir = cache_dir

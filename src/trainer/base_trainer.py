@@ -48,6 +48,7 @@ from src.trainer.distributed import (
 from src.trainer.dropout_schedule import DropoutSchedule
 from src.trainer.ema import WeightEMA
 from src.trainer.gradients import scale_and_clip
+from src.trainer.settings import PRECISIONS
 from src.trainer.skipped_steps import SkippedSteps, Step
 from src.utils.errors import UserError
 from src.utils.interruption import Interrupted, Interruption
@@ -55,7 +56,6 @@ from src.utils.random_state import random_state, restore_random_state
 
 logger = logging.getLogger(__name__)
 
-PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 LOSSES = ("loss", "ctc_loss", "intermediate_loss", "consistency_loss")
 Batch = dict[str, Any]
 
@@ -115,16 +115,6 @@ class BaseTrainer:
         max_skipped_steps: int = 10,
         resume_from: str | None = None,
     ) -> None:
-        if precision not in PRECISIONS:
-            raise UserError(f"trainer.precision {precision!r} is not one of {list(PRECISIONS)}")
-        measured = [
-            "loss",
-            *(f"{name}/{rate}" for name in metrics.decoders for rate in ("wer", "cer")),
-        ]
-        if monitor not in measured:
-            raise UserError(
-                f"trainer.monitor={monitor} is not measured; choose one of {', '.join(measured)}"
-            )
         self.model, self.transforms, self.criterion = model, transforms, criterion
         self.network = data_parallel(model)
         self.optimizer, self.lr_scheduler = optimizer, lr_scheduler

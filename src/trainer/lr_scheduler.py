@@ -13,6 +13,8 @@ from torch.optim.lr_scheduler import LambdaLR, OneCycleLR
 
 
 def _steps(warmup_steps: float, total_steps: int) -> int:
+    if warmup_steps < 0:
+        raise ValueError(f"warmup_steps {warmup_steps} is negative")
     return max(1, round(warmup_steps * total_steps if warmup_steps < 1 else warmup_steps))
 
 
@@ -27,6 +29,8 @@ def cosine(
 ) -> LambdaLR:
     """Linear warm-up, then half a cosine down to `final_ratio` x the peak at `total_steps`."""
     warmup = _steps(warmup_steps, total_steps)
+    if not 0 <= final_ratio <= 1:
+        raise ValueError(f"final_ratio {final_ratio} is no share of the peak in [0, 1]")
 
     def factor(step: int) -> float:
         if step < warmup:

@@ -34,7 +34,7 @@ def checkpoint_to_resume(config: DictConfig) -> str | None:
             "trainer.resume=auto needs a name that is the same every time, and run_name is the "
             "current time by default: give run_name=NAME"
         )
-    path = resume_from or (resume and Path(config.save_dir) / config.run_name)
+    path = resume_from or (resume and Path(config.save_dir) / str(config.run_name))
     checkpoint = find_resumable(path) if path else None
     if resume_from and not checkpoint:
         raise UserError(f"no checkpoint in {path}; name a run folder that train.py wrote")
@@ -50,7 +50,7 @@ def open_run_folder(config: DictConfig) -> Path:
     """
     if config.trainer.resume_from:
         return run_dir_of(Path(config.trainer.resume_from))
-    run_dir = Path(config.save_dir) / config.run_name
+    run_dir = Path(config.save_dir) / str(config.run_name)
     if run_dir.exists() and any(run_dir.iterdir()):
         _make_room(run_dir, config.overwrite or config.trainer.resume == "auto")
     try:

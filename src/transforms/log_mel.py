@@ -23,6 +23,10 @@ class LogMel(nn.Module):
         n_fft: int = 512,
     ) -> None:
         super().__init__()
+        if not (sample_rate > 0 and n_mels > 0 and round(hop * sample_rate) > 0):
+            raise ValueError(f"sample_rate {sample_rate}, n_mels {n_mels}, hop {hop}: above 0 each")
+        if not 0 < round(window * sample_rate) <= n_fft:
+            raise ValueError(f"window {window} s is not within the {n_fft} samples of n_fft")
         self.sample_rate = sample_rate
         self.n_mels = n_mels
         self.hop_samples = round(hop * sample_rate)

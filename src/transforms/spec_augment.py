@@ -22,6 +22,10 @@ class SpecAugment(nn.Module):
         time_width_ratio: float = 0.05,
     ) -> None:
         super().__init__()
+        if min(freq_masks, freq_width, time_masks_ratio, max_time_masks, time_width_ratio) < 0:
+            raise ValueError("a number, width or ratio of masks is negative")
+        if time_width_ratio > 1:
+            raise ValueError(f"time_width_ratio {time_width_ratio} is more than the utterance")
         self.freq_masks = freq_masks
         self.freq_width = freq_width
         self.time_masks_ratio = time_masks_ratio

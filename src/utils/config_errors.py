@@ -7,11 +7,12 @@ import functools
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from src.utils.errors import EXIT_USER_ERROR
@@ -59,7 +60,7 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
     return f"; did you mean {near[0]}?" if near else ""
 
 
-def _no_such_file(name: str, choices: list[str]) -> str:
+def _no_such_file(name: str, choices: Sequence[str]) -> str:
     group, _, choice = name.rpartition("/")
     command = f"{group}={choice}" if group else f"-cn={choice}"
     choices = choices or sorted({path.stem for path in (CONFIGS / group).glob("*.yaml")} - {"run"})
@@ -67,16 +68,15 @@ def _no_such_file(name: str, choices: list[str]) -> str:
     return f"there is no {command}{did_you_mean(choice, choices) or '.'}{known}"
 
 
-def _whole_config(error: BaseException | None) -> DictConfig | None:
-    """The config that an override was refused by."""
+def _whole_config(error: BaseException | None) -> Any:
+    """The config that an override was refused by, as plain dicts."""
     node = error.parent_node if isinstance(error, OmegaConfBaseException) else None
-    return node._get_root() if isinstance(node, DictConfig) else None
+    return OmegaConf.to_container(node._get_root()) if isinstance(node, DictConfig) else {}
 
 
-def _names(config: DictConfig | None, prefix: str = "") -> Iterator[str]:
+def _names(config: Any, prefix: str = "") -> Iterator[str]:
     """`a`, `a.b`, `a.b.c` ... of every setting."""
-    for key in config or {}:
-        yield f"{prefix}{key}"
-        child = config._get_node(key)  # as it is written: an interpolation need not resolve
-        if isinstance(child, DictConfig) and not child._is_none() and not child._is_interpolation():
-            yield from _names(child, f"{prefix}{key}.")
+    if isinstance(config, dict):
+        for key, value in config.items():
+            yield f"{prefix}{key}"
+            yield from _names(value, f"{prefix}{key}.")

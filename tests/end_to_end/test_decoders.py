@@ -61,7 +61,7 @@ def test_hotwords_are_named_on_the_command_line(trained, recordings, run_command
     [
         (["metrics=beam_lm", "lm=/no/lm.arpa"], "lm=/no/lm.arpa is neither a file nor"),
         (["metrics=beam_lm", "lm={cut}"], "cut.arpa"),
-        (["metrics=beam", "metrics.beam_search.beam_size=0"], "beam_size=0"),
+        (["metrics=beam", "metrics.beam_search.beam_size=0"], "beam_size is 0"),
         (["metrics=beam", "+metrics.beam_search.alpha=0.5"], "lm is not given"),
     ],
 )
