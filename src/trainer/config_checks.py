@@ -80,8 +80,8 @@ def check_inference(config: DictConfig) -> None:
 def _plain(config: DictConfig) -> Plain:
     """The config as plain dicts and lists, everything in it given and resolved."""
     try:
-        for name in sorted(OmegaConf.missing_keys(config)):
-            raise UserError(f"{name} must be given: {name}=...")
+        if missing := sorted(OmegaConf.missing_keys(config)):
+            raise UserError(f"{' and '.join(missing)} must be given: {'=... '.join(missing)}=...")
         plain: Any = OmegaConf.to_container(config, resolve=True)
     except OmegaConfBaseException as error:
         raise UserError(f"{error.full_key}: {str(error.msg).splitlines()[0]}") from error

@@ -6,6 +6,7 @@ import pytest
 import soundfile
 
 TRAIN = ("train.py", "-cn=onebatchtest")
+INFERENCE = ("inference.py", "inferencer.from_pretrained=/no/run")
 MISSING_PART = ("datasets=onebatch_librispeech", "data_dir=/no/where", "datasets.train.part=x")
 
 
@@ -19,7 +20,7 @@ MISSING_PART = ("datasets=onebatch_librispeech", "data_dir=/no/where", "datasets
         ((*TRAIN, "model.n_heads=5"), "n_heads 5"),
         ((*TRAIN, "trainer.resume_from=/no/run"), "no checkpoint in /no/run"),
         (("inference.py",), "error: inferencer.from_pretrained must be given"),
-        (("inference.py", "inferencer.from_pretrained=/no/run"), "no checkpoint in /no/run"),
+        ((*INFERENCE, "datasets.test.audio_dir=/no/dir"), "no checkpoint in /no/run"),
     ],
 )  # fmt: skip
 def test_one_sentence(run_here, tmp_path, command, says):

@@ -90,7 +90,7 @@ IMPOSSIBLE = [
     ("trainer.monitor=beam/wer", "trainer.monitor=beam/wer is not measured"),
     ("trainer.monitor=argmax/weer", "did you mean argmax/wer? (there are loss, argmax/wer, argmax"),
     ("datasets.val=null", "datasets has no val; training needs both"),
-    ("datasets=manifest", "datasets.train.path must be given: datasets.train.path=..."),
+    ("datasets=manifest", "path and datasets.val.path must be given: datasets.train.path=... da"),
     ("~metrics.argmax", "metrics names no decoder"),
     ("metrics=beam_lm lm=/no/lm.arpa", "lm=/no/lm.arpa is neither a file nor an official"),
     ("metrics=beam_lm metrics.beam_search_lm.vocabulary=shut", "'shut' is neither open nor closed"),
