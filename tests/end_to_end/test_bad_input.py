@@ -19,7 +19,7 @@ MISSING_PART = ("datasets=onebatch_librispeech", "data_dir=/no/where", "datasets
         ((*TRAIN, "+model.heads=3"), "heads"),
         ((*TRAIN, "model.n_heads=5"), "n_heads 5"),
         ((*TRAIN, "trainer.resume_from=/no/run"), "no checkpoint in /no/run"),
-        (("inference.py",), "error: inferencer.from_pretrained must be given"),
+        (("inference.py",), "audio_dir and inferencer.from_pretrained must be given: "),
         ((*INFERENCE, "datasets.test.audio_dir=/no/dir"), "no checkpoint in /no/run"),
     ],
 )  # fmt: skip
