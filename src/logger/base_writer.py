@@ -12,7 +12,7 @@ writer.flush()
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +44,9 @@ class BaseWriter:
     def add_table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Log rows of cells, such as references beside predictions."""
 
-    def truncate_after(self, step: int) -> None:
-        """Forget what was logged after `step`: training resumes from there and logs it anew."""
+    def truncate_after(self, step: int, again: Collection[str] = ()) -> None:
+        """Forget what was logged after `step`, and at `step` in the modes `again`: training
+        resumes from there and logs it anew."""
 
     def flush(self) -> None:
         """Make what was logged so far survive a kill of the process."""

@@ -13,7 +13,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -81,9 +82,12 @@ class CSVWriter(BaseWriter):
         with path.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([columns, *rows])
 
-    def truncate_after(self, step: int) -> None:
+    def truncate_after(self, step: int, again: Collection[str] = ()) -> None:
+        def stays(row: dict[str, Any]) -> bool:
+            return row["step"] < step or (row["step"] == step and row["mode"] not in again)
+
         self._scalars.clear()
-        self._replace_rows([row for row in self._read_rows() if row["step"] <= step])
+        self._replace_rows([row for row in self._read_rows() if stays(row)])
 
     def flush(self) -> None:
         if not self._scalars:
@@ -139,3 +143,4 @@ def _append(path: Path, line: str) -> None:
     """Append in one write call, with no buffer in between that a kill would lose or cut."""
     with path.open("ab", buffering=0) as file:
         file.write(line.encode())
+        os.fsync(file.fileno())  # a checkpoint outlasts a power cut, so what led to it should too

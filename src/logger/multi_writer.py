@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,9 +41,9 @@ class MultiWriter(BaseWriter):
         for writer in self.writers:
             writer.add_table(name, columns, rows)
 
-    def truncate_after(self, step: int) -> None:
+    def truncate_after(self, step: int, again: Collection[str] = ()) -> None:
         for writer in self.writers:
-            writer.truncate_after(step)
+            writer.truncate_after(step, again)
 
     def flush(self) -> None:
         for writer in self.writers:

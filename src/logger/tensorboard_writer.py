@@ -5,7 +5,7 @@ tensorboard --logdir RUN_DIR/tensorboard
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +56,8 @@ class TensorBoardWriter(BaseWriter):
         table = [columns, ["---"] * len(columns), *rows]
         self._events.add_text(self._tag(name), "\n".join(map(_markdown_row, table)), self._step)
 
-    def truncate_after(self, step: int) -> None:
-        """TensorBoard hides what earlier event files say of later steps."""
+    def truncate_after(self, step: int, again: Collection[str] = ()) -> None:
+        """TensorBoard hides what earlier event files say of later steps (of none by mode)."""
         self._events.close()
         self._events = self._open(self._log_dir, purge_step=step + 1)
 

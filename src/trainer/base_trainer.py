@@ -52,7 +52,7 @@ from src.trainer.settings import PRECISIONS
 from src.trainer.skipped_steps import SkippedSteps, Step
 from src.utils.errors import UserError
 from src.utils.interruption import Interrupted, Interruption
-from src.utils.random_state import random_state, restore_random_state
+from src.utils.random_state import random_state, restore_random_state, torch_random_state
 
 logger = logging.getLogger(__name__)
 
@@ -207,7 +207,7 @@ class BaseTrainer:
             self.waited += time.perf_counter() - wait_from
             self.audio_seconds += sum(batch["duration"])
             step.batches.append(batch)
-            step.random.append(random_state())
+            step.random.append(torch_random_state(self.device))
             with synchronised(self.network, when=number == self.accumulation):
                 with self._autocast():
                     batch = self.process_batch(batch)
@@ -430,7 +430,8 @@ class BaseTrainer:
         own = state["ranks"][rank()]
         self.tracker.load_state_dict(own["tracker"])
         restore_random_state(own["random"])
-        self.writer.truncate_after(self.step)
+        logged = {"train"} if self.evaluation_due else {"train", "val"}
+        self.writer.truncate_after(self.step, again=self.loaders.keys() - logged)
         logger.info("resumed from %s at step %d", checkpoint, self.step)
 
     def _remove_old_steps(self) -> None:

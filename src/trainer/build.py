@@ -18,6 +18,7 @@ from src.datasets import (
     SpeedPerturbedDataset,
     drop_unalignable,
 )
+from src.datasets.seeded import SeededDataset
 from src.logger import CSVWriter, MultiWriter
 from src.metrics import RecognitionMetrics
 from src.text_encoder import CTCTextEncoder, load_text_encoder
@@ -123,7 +124,7 @@ def build_loader(
         world_size=world_size(),
     )
     return DataLoader(
-        dataset,
+        SeededDataset(dataset, seed),
         batch_sampler=sampler,
         collate_fn=Collate(text_encoder),
         num_workers=config.num_workers,

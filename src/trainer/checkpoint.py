@@ -44,12 +44,11 @@ def save_checkpoint(folder: Path, model: nn.Module, training_state: dict[str, An
         UserError: the disk is full or refuses; the checkpoints that were there are as they were.
     """
     new, old = _new(folder), _old(folder)
-    weights = {name: value.contiguous() for name, value in model.state_dict().items()}
     try:
         shutil.rmtree(new, ignore_errors=True)
         new.mkdir(parents=True)
         with _HashedFile(new / WEIGHTS) as file:
-            file.write(safetensors.torch.save(weights))
+            file.write(safetensors.torch.save(contiguous_weights(model)))
             weights_sum = file.sync()
         with _HashedFile(new / TRAINING_STATE) as file:
             torch.save(training_state, file)
@@ -79,6 +78,11 @@ def save_checkpoint(folder: Path, model: nn.Module, training_state: dict[str, An
         ) from error
     if folder.name != "last":
         shutil.rmtree(old, ignore_errors=True)
+
+
+def contiguous_weights(model: nn.Module) -> dict[str, torch.Tensor]:
+    """A state dict as safetensors takes it."""
+    return {name: value.contiguous() for name, value in model.state_dict().items()}
 
 
 def _new(folder: Path) -> Path:
@@ -118,7 +122,7 @@ def find_checkpoint(path: str | Path, prefer: tuple[str, ...]) -> Path:
         UserError: there is none, or the checkpoint that `path` names is damaged.
     """
     path = Path(path)
-    if (path / WEIGHTS).is_file():
+    if (path / WEIGHTS).is_file() or (path / MANIFEST).is_file():
         return _undamaged(path, WEIGHTS)
     named = [path / "checkpoints" / name for name in prefer]
     versions = [version for folder in named for version in (folder, _new(folder), _old(folder))]
@@ -137,7 +141,7 @@ def find_resumable(path: str | Path) -> Path | None:
         UserError: the checkpoint that `path` names is damaged, or all of the run folder's are.
     """
     path = Path(path)
-    if (path / WEIGHTS).is_file():
+    if (path / WEIGHTS).is_file() or (path / MANIFEST).is_file():
         return _undamaged(path, WEIGHTS, TRAINING_STATE)
     whole = [file.parent for file in (path / "checkpoints").glob(f"*/{MANIFEST}")]
     whole.sort(key=_saved_at, reverse=True)

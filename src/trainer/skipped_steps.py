@@ -1,7 +1,7 @@
 """Steps whose gradients were not finite: counted, and kept for a replay if they do not end.
 
-RUN/skipped_steps/model.safetensors     the weights that the steps found (and left, being skipped)
-RUN/skipped_steps/step_12.pt            its batches and the random state before them
+RUN/checkpoints/skipped_steps/model.safetensors   the weights that the steps found, and left
+RUN/checkpoints/skipped_steps/step_12.pt          a step's batches, the random state before each
 
 python scripts/replay_batch.py RUN
 """
@@ -9,15 +9,17 @@ python scripts/replay_batch.py RUN
 from __future__ import annotations
 
 import logging
+import shutil
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors.torch import save_model
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from src.trainer.checkpoint import WEIGHTS, contiguous_weights
 from src.trainer.distributed import all_gather, on_main
 from src.utils.errors import UserError
 
@@ -32,7 +34,7 @@ class Step(NamedTuple):
 
     number: int
     batches: list[dict[str, Any]]
-    random: list[dict[str, Any]]  # the generators' states before each batch
+    random: list[dict[str, Tensor]]  # `torch_random_state` before each batch
 
     @property
     def utterances(self) -> str:
@@ -57,7 +59,7 @@ class SkippedSteps:
     """
 
     def __init__(self, limit: int, run_dir: Path, model: nn.Module) -> None:
-        self.limit, self.folder, self.model = limit, run_dir / FOLDER, model
+        self.limit, self.run_dir, self.model = limit, run_dir, model
         self.total = self.in_a_row = 0
         self._unread: list[tuple[Tensor, Step]] = []
         self._kept: deque[Step] = deque(maxlen=limit)
@@ -98,19 +100,24 @@ class SkippedSteps:
         on_main(self._write, steps)
         raise UserError(
             f"the gradients of {self.in_a_row} steps in a row were not finite, at step "
-            f"{steps[-1].number} those of {steps[-1].utterances}; see which tensor is "
-            f"the first by: python scripts/replay_batch.py {self.folder.parent}"
+            f"{steps[-1].number} those of {steps[-1].utterances}; see which tensor is the first "
+            f"by: python scripts/replay_batch.py {self.run_dir}"
         )
 
     def _write(self, steps: list[Step]) -> None:
-        self.folder.mkdir(exist_ok=True)
-        for old in self.folder.glob("step_*.pt"):
-            old.unlink()
-        save_model(self.model, str(self.folder / "model.safetensors"))
+        folder = self.run_dir / "checkpoints" / FOLDER
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        save_file(contiguous_weights(self.model), folder / WEIGHTS)
+        dropout = {
+            name: module.p
+            for name, module in self.model.named_modules()
+            if isinstance(module, nn.Dropout)
+        }
         for step in steps:
             torch.save(
-                {"batches": step.batches, "random": step.random},
-                self.folder / f"step_{step.number}.pt",
+                {"batches": step.batches, "random": step.random, "dropout": dropout},
+                folder / f"step_{step.number}.pt",
             )
 
     def state_dict(self) -> dict[str, int]:

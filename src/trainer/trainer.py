@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import torch
+from torch import nn
+
 from src.logger import spectrogram_image
 from src.loss import ConsistencyCTCLoss, CTCLoss
 from src.trainer.base_trainer import BaseTrainer, Batch
@@ -12,6 +15,24 @@ from src.transforms import Transforms
 EXAMPLES = 10
 
 
+def process_batch(
+    batch: Batch,
+    transforms: Transforms,
+    model: nn.Module,
+    criterion: CTCLoss | ConsistencyCTCLoss,
+    device: torch.device,
+) -> Batch:
+    """A batch as the loader gave it, with all that comes of it up to the loss; on `device`."""
+    batch = to_device(batch, device)
+    if transforms.training and criterion.views == 2:
+        batch = two_views(batch, transforms)
+    else:
+        batch.update(transforms(**batch))
+    batch.update(model(**batch))
+    batch.update(criterion(**batch))
+    return batch
+
+
 class Trainer(BaseTrainer):
     """CTC training: waveforms to features, features to log-probabilities, these to a loss."""
 
@@ -19,14 +40,7 @@ class Trainer(BaseTrainer):
     criterion: CTCLoss | ConsistencyCTCLoss
 
     def process_batch(self, batch: Batch) -> Batch:
-        batch = to_device(batch, self.device)
-        if self.model.training and self.criterion.views == 2:
-            batch = two_views(batch, self.transforms)
-        else:
-            batch.update(self.transforms(**batch))
-        batch.update(self.network(**batch))
-        batch.update(self.criterion(**batch))
-        return batch
+        return process_batch(batch, self.transforms, self.network, self.criterion, self.device)
 
     def log_examples(self, batch: Batch) -> None:
         """References beside predictions, and one utterance to see and to hear."""

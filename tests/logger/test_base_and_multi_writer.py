@@ -22,7 +22,7 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "add_image": ("image", np.zeros((2, 2, 3), np.uint8)),
     "add_audio": ("audio", torch.zeros(10), 16000),
     "add_table": ("table", ["a"], [["b"]]),
-    "truncate_after": (2,),
+    "truncate_after": (2, ["val"]),
     "flush": (),
     "close": (),
 }

@@ -35,29 +35,36 @@ def tones(tmp_path_factory):
     return write_tones(tmp_path_factory.mktemp("tones") / "corpus")
 
 
-@pytest.fixture
-def compose_tiny(tones, tmp_path):
-    """compose_tiny("trainer.epochs=1", ...) -> a config over the tones, saved under tmp_path."""
+@pytest.fixture(scope="session")
+def tiny_overrides(tones):
+    """tiny_overrides(save_dir, "run", "trainer.epochs=1", ...) -> overrides for the tones."""
 
-    def compose_config(*overrides: str, run_name: str = "run", command: str = "onebatchtest"):
+    def overrides(save_dir: Path, run_name: str, *more: str) -> list[str]:
         split = (
             "{_target_: src.datasets.CustomDirAudioDataset, "
             f"audio_dir: {tones / 'audio'}, transcription_dir: {tones / 'texts'}}}"
         )
+        return [
+            "~datasets",
+            f"+datasets={{train: {split}, val: {split}, test: {split}}}",
+            f"save_dir={save_dir}",
+            f"run_name={run_name}",
+            *("model.d_model=16", "model.n_layers=1", "model.n_heads=2"),
+            *("model.subsampling_channels=4", "model.dropout=0.1", "device=cpu"),
+            *("transforms=spec", "dataloader.max_batch_seconds=4"),
+            *("trainer.epochs=2", "trainer.epoch_len=6", "trainer.log_every=2"),
+            *more,
+        ]
+
+    return overrides
+
+
+@pytest.fixture
+def compose_tiny(tiny_overrides, tmp_path):
+    """compose_tiny("trainer.epochs=1", ...) -> a config over the tones, saved under tmp_path."""
+
+    def compose_config(*overrides: str, run_name: str = "run", command: str = "onebatchtest"):
         with initialize_config_dir(CONFIGS, version_base=None):
-            return compose(
-                command,
-                overrides=[
-                    "~datasets",
-                    f"+datasets={{train: {split}, val: {split}, test: {split}}}",
-                    f"save_dir={tmp_path}",
-                    f"run_name={run_name}",
-                    *("model.d_model=16", "model.n_layers=1", "model.n_heads=2"),
-                    *("model.subsampling_channels=4", "model.dropout=0.1", "device=cpu"),
-                    *("transforms=spec", "dataloader.max_batch_seconds=4"),
-                    *("trainer.epochs=2", "trainer.epoch_len=6", "trainer.log_every=2"),
-                    *overrides,
-                ],
-            )
+            return compose(command, overrides=tiny_overrides(tmp_path, run_name, *overrides))
 
     return compose_config

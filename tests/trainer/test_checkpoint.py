@@ -1,10 +1,16 @@
+import contextlib
+import os
+import shutil
+from pathlib import Path
+
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from src.trainer.checkpoint import (
     find_checkpoint,
+    find_resumable,
     load_training_state,
     load_weights,
     save_checkpoint,
@@ -89,3 +95,100 @@ def test_a_run_folder_or_a_checkpoint_folder_is_found(tmp_path):
     assert find_checkpoint(run / "checkpoints/last", prefer=("best",)).name == "last"
     with pytest.raises(UserError, match="no checkpoint in"):
         find_checkpoint(tmp_path / "nowhere", prefer=("best",))
+
+
+class Kill(BaseException):
+    """Nothing in the code catches it, as nothing catches SIGKILL."""
+
+
+def kill_at(monkeypatch, call_number: int) -> None:
+    """The n-th of the calls that change names or promise durability never happens."""
+    calls = iter(range(call_number))
+
+    def guarded(function):
+        def call(*args, **kwargs):
+            if next(calls, None) is None:
+                raise Kill
+            return function(*args, **kwargs)
+
+        return call
+
+    for owner, name in ((Path, "rename"), (Path, "mkdir"), (shutil, "rmtree"), (os, "fsync")):
+        monkeypatch.setattr(owner, name, guarded(getattr(owner, name)))
+
+
+@pytest.mark.parametrize("name", ["last", "best", "step_2"])
+def test_wherever_a_kill_falls_a_whole_checkpoint_is_found(tmp_path, monkeypatch, name):
+    killed = 0
+    for number in range(100):
+        run = tmp_path / str(number)
+        for step in (0, 1):
+            save_checkpoint(run / "checkpoints" / name, net(), {"step": step})
+        with monkeypatch.context() as patch, contextlib.suppress(Kill):
+            kill_at(patch, number)
+            save_checkpoint(run / "checkpoints" / name, net(), {"step": 2})
+            break
+        killed += 1
+        found = find_resumable(run)
+        assert load_training_state(found)["step"] in (1, 2)
+        load_weights(find_checkpoint(run, prefer=(name,)), net())
+        save_checkpoint(run / "checkpoints" / name, net(), {"step": 3})  # life goes on
+        assert load_training_state(find_resumable(run))["step"] == 3
+    assert killed > 6
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "training_state.pt", "manifest.json"])
+@pytest.mark.parametrize("fault", ["half", "flipped", "gone"])
+def test_a_damaged_checkpoint_is_passed_over_with_a_warning(tmp_path, caplog, file, fault):
+    for step in (1, 2):
+        save_checkpoint(tmp_path / "checkpoints/last", net(), {"step": step})
+    damage_file(tmp_path / "checkpoints/last" / file, fault)
+    found = find_resumable(tmp_path)
+    assert found.name == "previous"
+    assert load_training_state(found) == {"step": 1}
+    if (file, fault) != ("manifest.json", "gone"):  # without it nothing was ever finished
+        [warning] = caplog.records
+        assert "checkpoints/last is damaged" in warning.getMessage()
+        with pytest.raises(UserError, match=r"last is damaged .*name the run folder"):
+            find_resumable(tmp_path / "checkpoints/last")
+    if file == "model.safetensors":
+        assert find_checkpoint(tmp_path, prefer=("last",)).name == "previous"
+
+
+def damage_file(path: Path, fault: str) -> None:
+    whole = path.read_bytes()
+    middle = len(whole) // 2
+    if fault == "half":
+        path.write_bytes(whole[:middle])
+    elif fault == "flipped":
+        path.write_bytes(whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :])
+    else:
+        path.unlink()
+
+
+def test_a_run_with_damaged_checkpoints_only_is_not_begun_anew(tmp_path):
+    save_checkpoint(tmp_path / "checkpoints/last", net(), {"step": 1})
+    damage_file(tmp_path / "checkpoints/last/model.safetensors", "half")
+    with pytest.raises(UserError, match=r"every checkpoint in .* is damaged; .*overwrite=true"):
+        find_resumable(tmp_path)
+    assert find_resumable(tmp_path / "nothing here") is None
+
+
+def test_weights_without_a_training_state_are_nothing_to_resume(tmp_path):
+    """Averaged weights lie beside the checkpoints that they were made of."""
+    save_checkpoint(tmp_path / "checkpoints/last", net(), {"step": 1})
+    save_file(net().state_dict(), make(tmp_path / "checkpoints/average") / "model.safetensors")
+    assert find_resumable(tmp_path).name == "last"
+    assert find_checkpoint(tmp_path, prefer=("average",)).name == "average"
+
+
+def make(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    return folder
+
+
+def test_the_newest_checkpoint_is_the_one_written_last(tmp_path):
+    """Also where another life of the run, continued from an earlier step, got further."""
+    for name, step in (("step_5", 5), ("step_9", 9), ("step_6", 6)):
+        save_checkpoint(tmp_path / "checkpoints" / name, net(), {"step": step})
+    assert find_resumable(tmp_path).name == "step_6"

@@ -1,0 +1,171 @@
+"""Real trainings, killed and interrupted at random moments, against one that was left alone."""
+
+from __future__ import annotations
+
+import csv
+import os
+import random
+import re
+import resource
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from src.trainer.checkpoint import find_resumable
+from src.utils.interruption import EXIT_INTERRUPTED
+from tests.trainer.training_process import start_training
+
+CLOCK = {"time", "audio_hours_per_second", "data_wait_share"}
+
+
+def metric_rows(run_dir: Path) -> list[dict[str, str]]:
+    """All but what the clock decides."""
+    with (run_dir / "metrics.csv").open() as file:
+        return [{k: v for k, v in row.items() if k not in CLOCK} for row in csv.DictReader(file)]
+
+
+def assert_same_run(run_dir: Path, other: Path) -> None:
+    assert metric_rows(run_dir) == metric_rows(other)
+    for name in ("last", "best"):
+        path = f"checkpoints/{name}/model.safetensors"
+        weights, others = load_file(run_dir / path), load_file(other / path)
+        assert weights.keys() == others.keys()
+        for tensor in weights:
+            assert torch.equal(weights[tensor], others[tensor]), f"{name}: {tensor}"
+    state, others = (
+        torch.load(folder / "checkpoints/last/training_state.pt", weights_only=True)
+        for folder in (run_dir, other)
+    )
+    assert_equal(state, others)
+
+
+def assert_equal(one: Any, other: Any, where: str = "state") -> None:
+    """Nested dicts and lists of tensors and plain values."""
+    assert type(one) is type(other), where
+    if isinstance(one, dict):
+        assert one.keys() == other.keys(), where
+        for key in one:
+            assert_equal(one[key], other[key], f"{where}.{key}")
+    elif isinstance(one, (list, tuple)):
+        assert len(one) == len(other), where
+        for number, (left, right) in enumerate(zip(one, other)):
+            assert_equal(left, right, f"{where}.{number}")
+    elif isinstance(one, torch.Tensor):
+        assert torch.equal(one, other), where
+    else:
+        assert one == other, where
+
+
+def finish(arguments: list[str], log: Path) -> float:
+    """Seconds that the training took."""
+    started = time.perf_counter()
+    process = start_training(arguments, log)
+    process.join(120)
+    assert process.exitcode == 0, log.read_text()
+    return time.perf_counter() - started
+
+
+@pytest.fixture(scope="module")
+def arguments(tiny_overrides):
+    """arguments(folder, run_name, ...) of a training that logs, evaluates and saves all the time."""
+
+    def command_line(folder: Path, run_name: str, *more: str) -> list[str]:
+        overrides = tiny_overrides(
+            *(folder, run_name),
+            *("trainer.epochs=3", "trainer.epoch_len=40", "trainer.log_every=5"),
+            *("trainer.save_every=3", "trainer.keep=2", "trainer.eval_every=20"),
+            *("overwrite=false", "trainer.resume=auto", "trainer.ema_decay=0.9"),
+            *("trainer.monitor=loss", "model.d_model=64"),
+            *more,
+        )
+        return ["-cn=onebatchtest", *overrides]
+
+    return command_line
+
+
+@pytest.fixture(scope="module")
+def whole(arguments, tmp_path_factory):
+    """The run that was left alone, and the seconds it took."""
+    folder = tmp_path_factory.mktemp("whole")
+    return folder / "run", finish(arguments(folder, "run"), folder / "log.txt")
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
+    until = time.perf_counter() + seconds
+    while not condition():
+        assert time.perf_counter() < until, "it never happened"
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize("kills", [11, pytest.param(30, marks=pytest.mark.slow)])
+def test_killed_trainings_end_as_one_that_was_left_alone(whole, arguments, tmp_path, kills):
+    """SIGKILL at random moments: starting up, in a step, evaluating, writing a checkpoint."""
+    log = tmp_path / "log.txt"
+    run, seconds = whole
+    rng = random.Random(kills)
+    killed, runs, written = 0, 0, 0
+    while killed < kills:  # a run may come to its end before
+        runs += 1
+        run_dir = tmp_path / f"killed{runs}"
+        while killed < kills:
+            process = start_training(arguments(tmp_path, run_dir.name), log)
+            process.join(rng.uniform(0, 0.5 * seconds))
+            if process.exitcode is not None:
+                break
+            process.kill()
+            process.join()
+            killed += 1
+            written += any(run_dir.glob("checkpoints/*.new"))
+        finish(arguments(tmp_path, run_dir.name), log)
+        assert_same_run(run_dir, run)
+    print(seconds, runs, written, log.read_text().count("resumed"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_interrupted_training_goes_on_where_it_was(whole, arguments, tmp_path, number):
+    """The whole group is signalled, the loader's worker too, as terminals and Slurm do."""
+    log, run_dir = tmp_path / "log.txt", tmp_path / "run"
+    command = arguments(tmp_path, "run", "dataloader.num_workers=1")
+    rng = random.Random(number)
+    lives: list[bytes] = []
+    for _ in range(2):
+        process = start_training(command, log)
+        wait_for(lambda: re.search(rb"^step \d+/", said_since(log, lives), re.MULTILINE))
+        time.sleep(rng.uniform(0, 0.3))
+        os.killpg(process.pid, number)
+        process.join(60)
+        said = said_since(log, lives)
+        assert process.exitcode == EXIT_INTERRUPTED, said.decode()
+        resume = rf"stopped by {number.name} at step \d+; .*trainer\.resume_from={run_dir}"
+        assert re.search(resume, said.decode())
+        assert b"Traceback" not in said
+        lives.append(said)
+    finish(command, log)
+    assert_same_run(run_dir, whole[0])
+
+
+def said_since(log: Path, lives: list[bytes]) -> bytes:
+    return log.read_bytes()[sum(map(len, lives)) :]
+
+
+def test_a_full_disk_stops_a_training_and_costs_it_nothing(whole, arguments, tmp_path):
+    """The system refuses to let any file of the running process grow beyond 8 kB."""
+    log, run_dir = tmp_path / "log.txt", tmp_path / "run"
+    command = arguments(tmp_path, "run")
+    process = start_training(command, log)
+    wait_for(lambda: list(run_dir.glob("checkpoints/step_*/manifest.json")))
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (8192, resource.RLIM_INFINITY))
+    process.join(60)
+    assert process.exitcode == 2
+    [sentence] = [line for line in log.read_text().splitlines() if line.startswith("error: ")]
+    assert re.search(r"checkpoint .* cannot be written \(File too large\); make room", sentence)
+    assert find_resumable(run_dir)
+    assert not list(run_dir.glob("checkpoints/*.new")), "what was half written makes room"
+    finish(command, log)
+    assert_same_run(run_dir, whole[0])
