@@ -18,6 +18,7 @@ from src.datasets import (
     SpeedPerturbedDataset,
     drop_unalignable,
 )
+from src.datasets.loader import UninterruptedLoader
 from src.datasets.seeded import SeededDataset
 from src.logger import CSVWriter, MultiWriter
 from src.metrics import RecognitionMetrics
@@ -28,7 +29,6 @@ from src.trainer.distributed import is_main, on_main, rank, world_size
 from src.trainer.pretrained import frame_seconds
 from src.trainer.run_folder import record_run
 from src.utils.errors import UserError
-from src.utils.interruption import leave_signals_to_the_main_process
 
 logger = logging.getLogger(__name__)
 
@@ -123,12 +123,11 @@ def build_loader(
         rank=rank(),
         world_size=world_size(),
     )
-    return DataLoader(
+    return UninterruptedLoader(
         SeededDataset(dataset, seed),
         batch_sampler=sampler,
         collate_fn=Collate(text_encoder),
         num_workers=config.num_workers,
-        worker_init_fn=leave_signals_to_the_main_process,
         pin_memory=device.type == "cuda",
         # a generator of its own: fetching data never moves the global one, nor a resumed run's
         generator=torch.Generator().manual_seed(seed + rank()),

@@ -11,7 +11,8 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 
 # EX_TEMPFAIL of sysexits.h, "try again later": a queue can tell it from a failure (1 a defect,
@@ -65,6 +66,16 @@ class Interruption:
             signal.signal(signal.SIGINT, signal.SIG_DFL)
         if first and number == signal.SIGINT:
             os.write(2, NOTICE)  # print and logging are not safe in a signal's handler
+
+
+@contextmanager
+def signals_held() -> Iterator[None]:
+    """Inside, SIGTERM and SIGINT wait; a process that is forked here starts with them waiting."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def leave_signals_to_the_main_process(worker: int) -> None:

@@ -66,7 +66,7 @@ def test_all_of_them_train_together(compose_tiny):
         assert disagreement > 0
     assert len(logged) == 2
     assert trainer.criterion.views == 2
-    assert isinstance(trainer.loaders["train"].dataset, SpeedPerturbedDataset)
+    assert isinstance(trainer.loaders["train"].dataset.dataset, SpeedPerturbedDataset)
     assert not isinstance(trainer.loaders["val"].dataset, SpeedPerturbedDataset)
     assert [group["weight_decay"] for group in trainer.optimizer.param_groups] == [0.01, 0]
     assert all(not (new == old).all() for new, old in zip(trainer.model.parameters(), weights))

@@ -1,6 +1,8 @@
 import csv
 import json
 import math
+import os
+import signal
 
 import pytest
 import torch
@@ -11,6 +13,7 @@ from src.trainer.build import build_trainer
 from src.trainer.pretrained import load_pretrained
 from src.trainer.run_folder import checkpoint_to_resume, open_run_folder
 from src.utils.errors import UserError
+from src.utils.interruption import Interrupted
 from src.utils.random_state import seed_everything
 
 
@@ -201,3 +204,67 @@ def test_the_averaged_weights_are_evaluated_and_kept(compose_tiny, tmp_path):
     assert ("val", pytest.approx(averaged_loss, rel=1e-5)) in [
         (mode, float(value)) for mode, value in logged
     ]
+
+
+def test_an_interrupted_evaluation_is_repeated(compose_tiny, tmp_path, monkeypatch):
+    """Every rate and loss then equals that of a run that was left alone."""
+    whole = start(compose_tiny("trainer.ema_decay=0.9", run_name="whole"))
+    whole.train()
+
+    stopped = start(compose_tiny("trainer.ema_decay=0.9", run_name="stopped"))
+    update = stopped.metrics.update
+
+    def interrupt(batch):
+        if stopped.step == 12:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return update(batch)
+
+    monkeypatch.setattr(stopped.metrics, "update", interrupt)
+    with pytest.raises(Interrupted):
+        stopped.train()
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    assert ("12", "val") not in rows(tmp_path / "stopped", "step", "mode")
+
+    resumed = start(
+        compose_tiny("trainer.resume=auto", "trainer.ema_decay=0.9", run_name="stopped")
+    )
+    assert (resumed.step, resumed.evaluation_due) == (12, True)
+    resumed.train()
+    columns = ("step", "mode", "loss", "argmax/wer", "argmax/cer")
+    assert rows(tmp_path / "stopped", *columns) == rows(tmp_path / "whole", *columns)
+    for name in ("best", "last"):
+        weights, expected = (
+            load_file(tmp_path / run / "checkpoints" / name / "model.safetensors")
+            for run in ("stopped", "whole")
+        )
+        assert all(torch.equal(weights[tensor], expected[tensor]) for tensor in expected)
+
+
+def test_auto_begins_a_run_that_died_before_its_first_checkpoint_anew(compose_tiny, tmp_path):
+    start(compose_tiny("trainer.resume=auto", "overwrite=false"))
+    (tmp_path / "run" / "metrics.jsonl").write_text('{"step": 2, "mode": "train", "loss": 9.0}\n')
+    (tmp_path / "run" / "checkpoints" / "last.new").mkdir(parents=True)
+    trainer = start(compose_tiny("trainer.resume=auto", "overwrite=false"))
+    assert trainer.step == 0
+    trainer.train()
+    assert rows(tmp_path / "run", "loss")[0] != ("9.0",)
+    assert start(compose_tiny("trainer.resume=auto", "overwrite=false")).step == 12
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["trainer.resume=last"], r"trainer\.resume=last is unknown: use auto"),
+        (["trainer.resume=auto", "trainer.resume_from=saved/x"], "exclude each other"),
+        (["trainer.resume=auto", "run_name=a_${now:%H}"], r"run_name .* give run_name=NAME"),
+    ],
+)
+def test_what_auto_cannot_mean_is_one_sentence(compose_tiny, overrides, message):
+    with pytest.raises(UserError, match=message):
+        start(compose_tiny(*overrides))
+
+
+def test_only_the_latest_steps_are_kept(compose_tiny, tmp_path):
+    start(compose_tiny("trainer.save_every=1", "trainer.keep=3")).train()
+    kept = {path.name for path in (tmp_path / "run" / "checkpoints").glob("step_*")}
+    assert kept == {"step_10", "step_11", "step_12"}
