@@ -29,7 +29,11 @@ def items(workers, epoch=0, start=0):
     assert dataset.dataset.epoch == epoch
     batches = [[n, n + 1] for n in range(start, 12, 2)]
     loader = UninterruptedLoader(
-        dataset, batch_sampler=batches, num_workers=workers, collate_fn=list
+        dataset,
+        batch_sampler=batches,
+        num_workers=workers,
+        collate_fn=list,
+        generator=torch.Generator(),  # its own, as in `build_loader`
     )
     return [item for batch in loader for item in batch]
 
