@@ -24,6 +24,7 @@ from src.logger import CSVWriter, MultiWriter
 from src.metrics import RecognitionMetrics
 from src.text_encoder import CTCTextEncoder, load_text_encoder
 from src.trainer.base_trainer import BaseTrainer
+from src.trainer.compilation import compile_model
 from src.trainer.device import choose_device
 from src.trainer.distributed import is_main, on_main, rank, world_size
 from src.trainer.pretrained import frame_seconds
@@ -60,6 +61,8 @@ def build_trainer(config: DictConfig, run_dir: Path) -> BaseTrainer:
 
     trainer_config = dict(config.trainer)
     epoch_len = trainer_config.pop("epoch_len")
+    if backend := trainer_config.pop("compile"):
+        compile_model(model, backend)
     trainer_config.pop("resume")  # it has become `resume_from`
     accumulation = trainer_config["accumulation"]
     steps_per_epoch = epoch_len or max(1, len(loaders["train"]) // accumulation)
