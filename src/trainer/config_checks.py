@@ -106,7 +106,7 @@ def _check_names_and_types(plain: Plain) -> None:
 # The signatures of settings that no constructor takes
 
 OF_RUN = ("data_dir", "save_dir", "lm", "device", "seed", "overwrite")
-OF_BUILD_TRAINER = ("epoch_len", "resume")
+OF_BUILD_TRAINER = ("epoch_len", "resume", "compile")
 
 
 def _of_run(
@@ -114,7 +114,9 @@ def _of_run(
 ) -> None: ...
 
 
-def _of_build_trainer(epoch_len: int | None, resume: Literal["auto"] | None) -> None: ...
+def _of_build_trainer(
+    epoch_len: int | None, resume: Literal["auto"] | None, compile: str | None
+) -> None: ...
 
 
 def _of_dataloader(
