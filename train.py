@@ -7,6 +7,7 @@ python train.py -cn=onebatchtest                            # does it learn at a
 python train.py trainer.resume_from=saved/RUN               # go on after an interruption
 python train.py run_name=RUN trainer.resume=auto            # go on if it has begun, else begin
 torchrun --nproc-per-node=4 train.py ...                    # in four processes, on GPUs if any
+python train.py -m seed=0,1,2                               # three runs: saved/sweeps/NAME/0 ...
 
 Ctrl-C and SIGTERM (Slurm) write a checkpoint and end the process with exit code 75.
 
@@ -32,7 +33,7 @@ from src.utils.random_state import seed_everything
 @refuse_bad_overrides
 @hydra.main(version_base=None, config_path="configs", config_name="baseline")
 @entry_point
-def main(config: DictConfig) -> None:
+def main(config: DictConfig) -> float:
     check_training(config)
     with process_group(config.device):
         config.trainer.resume_from = on_main(checkpoint_to_resume, config)
@@ -49,6 +50,7 @@ def main(config: DictConfig) -> None:
             if summaries:
                 print(format_table(summaries))
             print(f"run folder: {run_dir}")
+    return trainer.best
 
 
 if __name__ == "__main__":

@@ -9,9 +9,11 @@ torchrun --nnodes=2 --nproc-per-node=8 --rdzv-backend=c10d \
         network = data_parallel(model)               # averages gradients over the ranks
         rows = [row for part in all_gather(rows) for row in part]
 
-Without `torchrun` there is one rank, and each of these functions is the plain thing that it is
-for one process: nobody else asks whether a run is distributed. All but `rank`, `world_size` and
-`is_main` wait for the other ranks, so every rank must call them, in the same order.
+Slurm's `srun` may start the processes too, if MASTER_ADDR and MASTER_PORT are set
+(configs/hydra/launcher/slurm.yaml). Otherwise there is one rank, and each of these functions is
+the plain thing that it is for one process: nobody else asks whether a run is distributed. All but
+`rank`, `world_size` and `is_main` wait for the other ranks, so every rank must call them, in the
+same order.
 """
 
 from __future__ import annotations
@@ -51,7 +53,7 @@ def process_group(device: str) -> Iterator[None]:
     Raises:
         UserError: the other ranks cannot be reached, or there are more of them than GPUs.
     """
-    if "WORLD_SIZE" not in os.environ:
+    if "MASTER_ADDR" not in os.environ:
         yield
         return
     on_gpu = device != "cpu" and torch.cuda.is_available()
@@ -60,11 +62,11 @@ def process_group(device: str) -> Iterator[None]:
     try:
         dist.init_process_group(
             "cpu:gloo,cuda:nccl" if on_gpu else "gloo",
-            rank=int(_from_environment("RANK", "SLURM_PROCID")),
-            world_size=int(os.environ["WORLD_SIZE"]),
+            rank=_from_environment("RANK", "SLURM_PROCID"),
+            world_size=_from_environment("WORLD_SIZE", "SLURM_NTASKS"),
             timeout=TIMEOUT,
         )
-    except (ValueError, dist.DistError) as error:
+    except (KeyError, ValueError, dist.DistError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"the run's processes cannot be joined ({reason}); use torchrun") from None
     try:
@@ -83,10 +85,8 @@ def _leave_together() -> None:
 
 
 def _own_gpu(device: str) -> int:
-    local_rank, count = (
-        int(_from_environment("LOCAL_RANK", "SLURM_LOCALID")),
-        torch.cuda.device_count(),
-    )
+    local_rank = _from_environment("LOCAL_RANK", "SLURM_LOCALID")
+    count = torch.cuda.device_count()
     if ":" in device:
         raise UserError(f"device={device} is one GPU for all processes; use device=cuda")
     if local_rank >= count:
@@ -94,9 +94,8 @@ def _own_gpu(device: str) -> int:
     return local_rank
 
 
-def _from_environment(*names: str) -> str:
-    """What `torchrun`, or else Slurm's `srun`, says."""
-    return next((os.environ[name] for name in names if name in os.environ), "0")
+def _from_environment(by_torchrun: str, by_srun: str) -> int:
+    return int(os.environ.get(by_torchrun) or os.environ[by_srun])
 
 
 def rank() -> int:

@@ -6,6 +6,8 @@ import logging
 import shutil
 from pathlib import Path
 
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from src.trainer.checkpoint import find_resumable, run_dir_of
@@ -34,7 +36,7 @@ def checkpoint_to_resume(config: DictConfig) -> str | None:
             "trainer.resume=auto needs a name that is the same every time, and run_name is the "
             "current time by default: give run_name=NAME"
         )
-    path = resume_from or (resume and Path(config.save_dir) / str(config.run_name))
+    path = resume_from or (resume and _own_folder(config))
     checkpoint = find_resumable(path) if path else None
     if resume_from and not checkpoint:
         raise UserError(f"no checkpoint in {path}; name a run folder that train.py wrote")
@@ -50,7 +52,7 @@ def open_run_folder(config: DictConfig) -> Path:
     """
     if config.trainer.resume_from:
         return run_dir_of(Path(config.trainer.resume_from))
-    run_dir = Path(config.save_dir) / str(config.run_name)
+    run_dir = _own_folder(config)
     if run_dir.exists() and any(run_dir.iterdir()):
         _make_room(run_dir, config.overwrite or config.trainer.resume == "auto")
     try:
@@ -62,6 +64,13 @@ def open_run_folder(config: DictConfig) -> Path:
             "folder that can"
         ) from None
     return run_dir
+
+
+def _own_folder(config: DictConfig) -> Path:
+    """`save_dir/run_name`; for a job of a multirun the folder that Hydra gives it."""
+    if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
+        return Path(HydraConfig.get().runtime.output_dir)
+    return Path(config.save_dir) / str(config.run_name)
 
 
 def record_run(config: DictConfig, run_dir: Path) -> None:

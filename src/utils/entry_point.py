@@ -6,7 +6,9 @@ import functools
 import sys
 from collections.abc import Callable
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
+from hydra.types import RunMode
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from src.utils.disk import is_full
@@ -14,23 +16,26 @@ from src.utils.errors import EXIT_USER_ERROR, UserError
 from src.utils.interruption import EXIT_INTERRUPTED, Interrupted
 
 
-def entry_point(main: Callable[..., int | None]) -> Callable[..., None]:
-    """Wraps a main function; its return value is the exit code.
+def entry_point(main: Callable[..., int | float]) -> Callable[..., float | None]:
+    """Wraps a main function, which returns an exit code or, a float, what a sweep minimises.
 
     User errors, a full disk, and mistakes in the config that Hydra finds on building an object,
     are printed as `error: ...` with exit code 2; an interrupted run that can be resumed leaves
     with 75. Any other exception is a defect and keeps its traceback.
+    A job of a multirun raises its error instead: one failed trial need not end a sweep.
     """
 
     @functools.wraps(main)
-    def run(*args: object, **kwargs: object) -> None:
+    def run(*args: object, **kwargs: object) -> float | None:
         try:
-            code = main(*args, **kwargs)
+            result = main(*args, **kwargs)
         except KeyboardInterrupt:
             sys.exit("interrupted")
         except Interrupted:
             sys.exit(EXIT_INTERRUPTED)
         except (UserError, InstantiationException, OmegaConfBaseException) as error:
+            if _in_multirun():
+                raise
             print(f"error: {_sentence(error)}", file=sys.stderr)
             sys.exit(EXIT_USER_ERROR)
         except OSError as error:
@@ -38,10 +43,17 @@ def entry_point(main: Callable[..., int | None]) -> Callable[..., None]:
                 raise
             print(f"error: {error.strerror}: {error.filename}; make room", file=sys.stderr)
             sys.exit(EXIT_USER_ERROR)
-        if code:
-            sys.exit(code)
+        if isinstance(result, float):
+            return result
+        if result:
+            sys.exit(result)
+        return None
 
     return run
+
+
+def _in_multirun() -> bool:
+    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
 
 
 def _sentence(error: BaseException) -> str:

@@ -162,3 +162,78 @@ def test_bad_options_are_the_users_error():
     ]:
         with pytest.raises(UserError, match=word):
             DurationBatchSampler(Durations([1.0]), **options)
+
+
+# Several ranks
+
+
+def shares(durations, world_size, epoch=0, **options):
+    samplers = [
+        DurationBatchSampler(Durations(durations), seed=3, rank=r, world_size=world_size, **options)
+        for r in range(world_size)
+    ]
+    for sampler in samplers:
+        sampler.set_epoch(epoch)
+    return [list(sampler) for sampler in samplers]
+
+
+@given(
+    durations=st.lists(st.floats(0.01, 40.0), min_size=4, max_size=60),
+    cap=st.floats(0.5, 100.0),
+    size=st.none() | st.integers(1, 8),
+    noise=st.floats(0, 0.5),
+    epoch=st.integers(0, 5),
+    world_size=st.integers(1, 4),
+)
+def test_training_shares_are_disjoint_complete_and_equal_in_steps(
+    durations, cap, size, noise, epoch, world_size
+):
+    options = {"max_batch_seconds": cap, "max_batch_size": size, "bucket_noise": noise}
+    try:
+        of_ranks = shares(durations, world_size, epoch, **options)
+    except UserError:  # every utterance is a batch, and their number cannot be divided
+        [alone] = shares(durations, 1, epoch, **options)
+        assert len(durations) % world_size
+        assert max(len(batch) for batch in alone) <= world_size
+        return
+    assert len({len(batches) for batches in of_ranks}) == 1
+    heard = [position for batches in of_ranks for batch in batches for position in batch]
+    assert sorted(heard) == list(range(len(durations)))
+    for batch in (batch for batches in of_ranks for batch in batches):
+        assert len(batch) == 1 or len(batch) * max(durations[n] for n in batch) <= cap
+
+
+@pytest.mark.parametrize("world_size", [2, 3, 5])
+def test_evaluation_has_the_batches_of_one_rank_on_any_number(world_size):
+    durations = speech_like(200).durations
+    [alone] = shares(durations, 1, max_batch_seconds=60, shuffle=False)
+    of_ranks = shares(durations, world_size, max_batch_seconds=60, shuffle=False)
+    for rank, batches in enumerate(of_ranks):
+        assert batches == alone[rank::world_size]
+
+
+def test_ranks_have_similar_work_in_each_step():
+    """Within a twentieth of the longest, where batches at random differ threefold."""
+    durations = speech_like(2000).durations
+    left, right = (
+        np.array([max(durations[n] for n in batch) for batch in batches])
+        for batches in shares(durations, 2, max_batch_seconds=160)
+    )
+    apart = np.maximum(left, right) / np.minimum(left, right)
+    assert np.median(apart) < 1.05
+    at_random = np.maximum(left, np.roll(right, 1)) / np.minimum(left, np.roll(right, 1))
+    assert np.median(at_random) > 1.3
+
+
+def test_fewer_utterances_than_ranks_is_the_users_error():
+    with pytest.raises(UserError, match="3 training utterances cannot be shared equally by 4"):
+        shares([1.0, 2.0, 3.0], 4, max_batch_seconds=10)
+
+
+def test_the_position_of_a_resumed_share_is_its_own():
+    durations = speech_like(300).durations
+    whole = shares(durations, 2, epoch=4, max_batch_seconds=60)[1]
+    sampler = DurationBatchSampler(Durations(durations), 60, seed=3, rank=1, world_size=2)
+    sampler.load_state_dict({"epoch": 4, "batches": 7})
+    assert list(sampler) == whole[7:]
+    assert len(sampler) == len(whole)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
+import signal
 
 import pytest
 import torch
@@ -13,8 +15,8 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
 
-from src.trainer.base_trainer import BaseTrainer
 from src.trainer.build import build_datasets, build_metrics, build_trainer
+from src.trainer.checkpoint import load_training_state
 from src.trainer.distributed import (
     all_gather,
     any_rank,
@@ -30,8 +32,11 @@ from src.trainer.inferencer import Inferencer
 from src.trainer.pretrained import load_pretrained
 from src.trainer.run_folder import checkpoint_to_resume, open_run_folder
 from src.utils.errors import UserError
+from src.utils.interruption import Interrupted
 from src.utils.random_state import seed_everything
 from tests.trainer.ranks import on_ranks
+
+LAST = "checkpoints/last/model.safetensors"
 
 
 def start(config):
@@ -176,13 +181,9 @@ def test_two_ranks_measure_what_one_measures(compose_tiny, tmp_path):
 # Training
 
 
-def train(config, stop_at=None):
+def train(config):
     trainer = start(config)
-    if stop_at:
-        BaseTrainer._should_stop = lambda self: self.step >= stop_at  # this process is short-lived
-    heard = []
-    stream = trainer.stream
-    trainer.stream = _Recorded(stream, heard)
+    trainer.stream = _Recorded(trainer.stream, heard := [])
     trainer.train()
     return trainer.step, heard, trainer.best
 
@@ -209,31 +210,103 @@ def test_ranks_hear_disjoint_shares_that_are_all_the_data(compose_tiny, tmp_path
     assert len(first) == len(second) == steps
     heard = [name for batch in first + second for name in batch]
     assert len(heard) == len(set(heard)) == 24
-    weights = load_file(tmp_path / "run/checkpoints/last/model.safetensors")
+    weights = load_file(tmp_path / "run" / LAST)
     assert not [name for name in weights if name.startswith("module.")]
     with (tmp_path / "run/metrics.csv").open() as file:
         assert [row["mode"] for row in csv.DictReader(file)].count("val") == 1
 
 
-def test_a_run_in_two_processes_resumes_to_the_bit(compose_tiny, tmp_path):
-    """Each rank gets its own random numbers back: dropout and SpecAugment draw on both."""
-    on_ranks(2, train, compose_tiny(run_name="whole"))
-    on_ranks(2, train, compose_tiny("trainer.save_every=3", run_name="stopped"), 9)
-    checkpoint = tmp_path / "stopped/checkpoints/step_9"
-    on_ranks(2, train, compose_tiny(f"trainer.resume_from={checkpoint}", run_name="stopped"))
-    whole, stopped = (
-        load_file(tmp_path / name / "checkpoints/last/model.safetensors")
-        for name in ("whole", "stopped")
-    )
-    for name, value in whole.items():
-        assert torch.equal(stopped[name], value), name
-    columns = ("step", "mode", "loss", "grad_norm", "lr", "argmax/wer")
-    assert metric_rows(tmp_path / "stopped", columns) == metric_rows(tmp_path / "whole", columns)
-
-
 def metric_rows(run_dir, columns):
     lines = (run_dir / "metrics.jsonl").read_text().splitlines()
     return [[json.loads(line).get(column) for column in columns] for line in lines]
+
+
+def signalled(config, at_step):
+    """Rank 1 alone gets SIGTERM, in the middle of its step."""
+    trainer = start(config)
+    process_batch = trainer.process_batch
+
+    def process_batch_and_be_signalled(batch):
+        if rank() == 1 and trainer.step == at_step and trainer.model.training:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return process_batch(batch)
+
+    trainer.process_batch = process_batch_and_be_signalled
+    try:
+        trainer.train()
+    except Interrupted as interrupted:
+        return str(interrupted), trainer.step
+
+
+def test_a_signal_to_one_rank_stops_all_at_the_same_step(compose_tiny, tmp_path):
+    """And they go on from there to the same weights to the bit: each rank gets its own random
+    numbers back, on which dropout and SpecAugment draw."""
+    on_ranks(2, train, compose_tiny(run_name="whole"))
+    assert on_ranks(2, signalled, compose_tiny(run_name="stopped"), 7) == [
+        ("stopped by a signal to another process of the run", 8),
+        ("stopped by SIGTERM", 8),
+    ]
+    stopped = tmp_path / "stopped"
+    assert load_training_state(stopped / "checkpoints/last")["step"] == 8
+    on_ranks(2, train, compose_tiny(f"trainer.resume_from={stopped}", run_name="stopped"))
+    weights = [load_file(tmp_path / name / LAST) for name in ("whole", "stopped")]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    columns = ("step", "mode", "loss", "grad_norm", "lr", "argmax/wer")
+    assert metric_rows(stopped, columns) == metric_rows(tmp_path / "whole", columns)
+
+
+def signalled_in_evaluation(config):
+    """SIGTERM reaches the rank with one batch fewer once it has done them all."""
+    trainer = start(config)
+    metrics_update = trainer.metrics.update
+    done = []
+
+    def update(batch):
+        done.append(metrics_update(batch))
+        if rank() == 1 and len(done) == len(trainer.loaders["val"]):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    trainer.metrics.update = update
+    try:
+        trainer.train()
+    except Interrupted:
+        return trainer.step, trainer.evaluation_due
+
+
+def test_a_signal_in_an_evaluation_is_heard_by_all(compose_tiny, tmp_path):
+    answers = on_ranks(2, signalled_in_evaluation, compose_tiny("trainer.epochs=1"))
+    assert answers == [(6, True)] * 2
+    assert load_training_state(tmp_path / "run/checkpoints/last")["evaluation_due"]
+
+
+def poisoned(config):
+    """A loss that is not a number on rank 1, from step 3 on."""
+    trainer = start(config)
+    process_batch = trainer.process_batch
+
+    def process_batch_and_poison(batch):
+        batch = process_batch(batch)
+        if rank() == 1 and trainer.step >= 2:
+            batch["loss"] = batch["loss"] * math.nan
+        return batch
+
+    trainer.process_batch = process_batch_and_poison
+    trainer.stream = _Recorded(trainer.stream, heard := [])
+    try:
+        trainer.train()
+    except UserError as error:
+        return str(error), trainer.step, trainer.skipped_steps.total, heard
+
+
+def test_a_loss_that_is_no_number_on_one_rank_is_skipped_on_all(compose_tiny, tmp_path):
+    one, two = on_ranks(2, poisoned, compose_tiny("trainer.max_skipped_steps=2"))
+    assert one[:3] == two[:3]
+    assert "gradients of 2 steps in a row" in one[0]
+    assert one[1:3] == (3, 2)  # two good steps, and the second bad one stopped the run
+    kept = torch.load(tmp_path / "run/skipped_steps/step_4.pt", weights_only=False)
+    names = [batch["utterance_id"] for batch in kept["batches"]]
+    assert names == [one[3][3], two[3][3]]
+    assert len(kept["random"]) == 2
 
 
 def test_another_number_of_processes_cannot_resume(compose_tiny, tmp_path):
