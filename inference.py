@@ -21,7 +21,7 @@ from src.trainer import Inferencer
 from src.trainer.build import build_datasets, build_metrics
 from src.trainer.config_checks import check_inference
 from src.trainer.device import choose_device
-from src.trainer.distributed import is_main, process_group
+from src.trainer.distributed import is_main, on_main, process_group
 from src.trainer.pretrained import load_pretrained
 from src.utils.config_errors import refuse_bad_overrides
 from src.utils.entry_point import entry_point
@@ -33,8 +33,8 @@ EXIT_SOME_FAILED = 3
 @hydra.main(version_base=None, config_path="configs", config_name="inference")
 @entry_point
 def main(config: DictConfig) -> int:
-    check_inference(config)
     with process_group(config.device):
+        on_main(check_inference, config)
         setup_logging(is_main=is_main())
         settings = dict(config.inferencer)
         pretrained = load_pretrained(settings.pop("from_pretrained"), choose_device(config.device))

@@ -34,8 +34,8 @@ from src.utils.random_state import seed_everything
 @hydra.main(version_base=None, config_path="configs", config_name="baseline")
 @entry_point
 def main(config: DictConfig) -> float:
-    check_training(config)
     with process_group(config.device):
+        on_main(check_training, config)
         config.trainer.resume_from = on_main(checkpoint_to_resume, config)
         run_dir = on_main(open_run_folder, config)
         setup_logging(run_dir / "log.txt", is_main())

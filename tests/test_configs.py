@@ -44,6 +44,7 @@ def test_every_command_has_every_group():
     assert {path.name for path in CONFIGS.iterdir() if path.is_dir()} == GROUPS | {
         "decoder",
         "experiment",
+        "hydra",
     }
     for command in COMMANDS:
         assert composed(command, "run_name=x").keys() >= GROUPS

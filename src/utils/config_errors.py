@@ -15,14 +15,17 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from src.utils.errors import EXIT_USER_ERROR
+from src.utils.errors import EXIT_USER_ERROR, UserError
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 QUOTING = "text with commas, brackets or apostrophes wants quotes: 'key=\"Ann, 1\"'"
 
 
 def refuse_bad_overrides(command: Callable[[], None]) -> Callable[[], None]:
-    """Wraps `hydra.main`: a command that cannot be composed is `error: ...` and exit code 2."""
+    """Wraps `hydra.main`: a command that cannot be composed is `error: ...` and exit code 2.
+
+    So is what a job of a multirun raised, where its sweeper does not go on without it.
+    """
 
     @functools.wraps(command)
     def run() -> None:
@@ -31,6 +34,9 @@ def refuse_bad_overrides(command: Callable[[], None]) -> Callable[[], None]:
             command()
         except (HydraException, OmegaConfBaseException) as error:
             print(f"error: {_sentence(error)}", file=sys.stderr)
+            sys.exit(EXIT_USER_ERROR)
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)
             sys.exit(EXIT_USER_ERROR)
 
     return run

@@ -1,4 +1,4 @@
-"""Real processes that form a gloo group, as `torchrun` would start them, within a test."""
+"""Real processes with the environment that `torchrun` gives, which form a gloo group."""
 
 from __future__ import annotations
 
@@ -19,18 +19,23 @@ _context.set_forkserver_preload(["tests.trainer.ranks", "src.trainer.build", "to
 
 
 def on_ranks(count: int, function: Callable[..., Any], *arguments: Any) -> list[Any]:
-    """What `function(*arguments)` returns on each of `count` ranks."""
+    """What `function(*arguments)` returns on each of `count` ranks of a group."""
+    return in_processes(count, _in_group, function, *arguments)
+
+
+def in_processes(count: int, function: Callable[..., Any], *arguments: Any) -> list[Any]:
+    """What `function(*arguments)` returns in each of `count` processes that may form a group."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     with ProcessPoolExecutor(count, mp_context=_context) as pool:
         calls = [
-            pool.submit(_on_rank, rank, count, port, function, arguments) for rank in range(count)
+            pool.submit(_as_rank, rank, count, port, function, arguments) for rank in range(count)
         ]
         return [call.result(timeout=120) for call in calls]
 
 
-def _on_rank(
+def _as_rank(
     rank: int, count: int, port: int, function: Callable[..., Any], arguments: tuple[Any, ...]
 ) -> Any:
     torch.set_num_threads(1)
@@ -41,5 +46,9 @@ def _on_rank(
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
     }
+    return function(*arguments)
+
+
+def _in_group(function: Callable[..., Any], *arguments: Any) -> Any:
     with process_group("cpu"):
         return function(*arguments)
