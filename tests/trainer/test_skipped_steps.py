@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from src.trainer.checkpoint import load_weights
+from src.trainer.skipped_steps import Step
 from src.utils.errors import UserError
 from tests.trainer.test_training import rows, start
 
@@ -161,3 +162,22 @@ def replay(monkeypatch, capsys, *arguments) -> str:
     monkeypatch.setattr("sys.argv", ["replay_batch.py", *map(str, arguments)])
     module.main()
     return capsys.readouterr().out
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_a_step_is_skipped_without_waiting_for_it(compose_poisoned):
+    trainer = start(compose_poisoned(["u05"], "device=cuda", "trainer.max_skipped_steps=100"))
+    trainer._start_clock()
+    loader = trainer.loaders["train"]
+    batches = [batch for _, batch in zip(range(len(loader)), trainer.stream)]
+    for batch in batches:
+        before = snapshot(trainer)
+        trainer._optimizer_step(iter([batch]))
+        has_nan = "u05" in batch["utterance_id"]
+        assert all(map(torch.equal, before, snapshot(trainer))) == has_nan
+    norm = torch.tensor(math.nan, device="cuda")
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        trainer._update_weights(Step(0, [], []), norm)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
