@@ -164,7 +164,7 @@ def _check_parts(plain: Plain) -> None:
         parameter = torch.nn.Parameter(torch.zeros(1))
         optimizer = instantiate(plain["optimizer"], _partial_=True)([("weight", parameter)])
     with _said_of("lr_scheduler"):
-        steps = settings["epochs"] * (settings["epoch_len"] or 1)
+        steps = settings["epochs"] * (settings["epoch_len"] or 1000)
         instantiate(plain["lr_scheduler"], _partial_=True)(optimizer, total_steps=steps)
 
     bands, expected = transforms["log_mel"].get("n_mels", 80), model.get("n_features", 80)

@@ -44,4 +44,7 @@ def cosine(
 def onecycle(optimizer: Optimizer, total_steps: int, **options: Any) -> OneCycleLR:
     """torch's OneCycleLR (Smith, arXiv 1708.07120) with each group's lr as its peak."""
     peaks = [group["lr"] for group in optimizer.param_groups]
-    return OneCycleLR(optimizer, max_lr=peaks, total_steps=total_steps, **options)
+    try:
+        return OneCycleLR(optimizer, max_lr=peaks, total_steps=total_steps, **options)
+    except ZeroDivisionError:
+        raise ValueError(f"pct_start is one of {total_steps} steps; train longer") from None

@@ -51,6 +51,9 @@ def _sentence(error: HydraException | OmegaConfBaseException) -> str:
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         return _no_such_file(error.missing_cfg_file, error.options or [])
     first_line = str(error).splitlines()[0]
+    if again := re.match(r"Multiple values for (\S+)\.|(\S+) appears more than once", first_line):
+        group = again[1] or again[2]
+        return f"{group} is chosen already: write {group}=... without +"
     unknown = re.match(r"Could not override '([^']+)'", first_line)
     if not unknown:
         return f"{first_line.rstrip('.')}; see --help"

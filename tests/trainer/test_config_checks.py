@@ -53,6 +53,7 @@ IMPOSSIBLE = [
     ("optimizer.lr=-1", "optimizer: Invalid learning rate: -1"),
     ("optimizer.betas=[0.9,2]", "optimizer: Invalid beta parameter at index 1: 2"),
     ("lr_scheduler=onecycle lr_scheduler.pct_start=3", "lr_scheduler: Expected float between"),
+    ("lr_scheduler=onecycle trainer.epochs=1 trainer.epoch_len=10", "pct_start is one of 10 steps"),
     ("lr_scheduler.warmup_steps=-1", "lr_scheduler: warmup_steps -1 is negative"),
     ("lr_scheduler=cosine lr_scheduler.final_ratio=2", "lr_scheduler: final_ratio 2 is no share"),
     ("model.n_layers=0", "model: n_layers 0 is not 1 or more"),

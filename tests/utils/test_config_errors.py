@@ -27,6 +27,11 @@ def main(config):
         ("model=conformer_huge", "did you mean conformer_large?"),
         ("metrics=none", "there is no metrics=none. There are argmax, beam, beam_lm."),
         ("-cn=basline", "there is no -cn=basline; did you mean baseline? There are baseline, "),
+        (
+            "+experiment=mini_librispeech_cpu",
+            "experiment is chosen already: write experiment=... without +",
+        ),
+        ("+optimizer=adamw", "optimizer is chosen already: write optimizer=... without +"),
         ("trainer.epochs", "trainer.epochs has no value: write trainer.epochs=..."),
         ("data_dir=/home/Ann's", "data_dir=/home/Ann's cannot be parsed; text with commas"),
         ("~trainer.epoch", "'trainer.epoch' does not exist"),

@@ -1,0 +1,82 @@
+"""`--help` and the commands that README.md and the configs show are true."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from src.trainer.config_checks import check_training
+
+ROOT = Path(__file__).parents[1]
+CONFIGS = ROOT / "configs"
+
+
+def composed(name, *overrides):
+    with initialize_config_dir(str(CONFIGS), version_base=None):
+        return compose(name, list(overrides))
+
+
+@pytest.fixture(params=["train", "inference"])
+def script_and_help(request):
+    command = [sys.executable, ROOT / f"{request.param}.py", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return request.param, done.stdout
+
+
+def test_help_fits_a_terminal_and_names_what_there_is(script_and_help):
+    script, printed = script_and_help
+    assert max(map(len, printed.splitlines())) <= 80
+    configs = [composed("baseline")]
+    if script == "inference":
+        configs = [composed("inference", f"metrics={name}") for name in ("beam", "beam_lm")]
+    for name in set(re.findall(r"([a-z_]+\.[a-z_.]+)=", printed)):
+        absent = [
+            OmegaConf.select(config, name, default="absent") == "absent" for config in configs
+        ]
+        assert not all(absent), name
+
+
+def test_help_of_training_names_every_choice():
+    printed = (CONFIGS / "hydra" / "help" / "train.yaml").read_text()
+    sections = re.split(r"^    (?=\w+(?:, \w+)*  )", printed, flags=re.MULTILINE)
+    for group in (path for path in CONFIGS.iterdir() if path.is_dir() and path.name != "hydra"):
+        [section] = [text for text in sections if re.match(rf"(\w+, )?{group.name}\b", text)]
+        for choice in group.glob("*.yaml"):
+            assert re.search(rf"\b{choice.stem}\b", section), f"{group.name}={choice.stem}"
+    for command in {path.stem for path in CONFIGS.glob("*.yaml")} - {"run", "inference"}:
+        assert re.search(rf"^    {command}  ", printed, re.MULTILINE), command
+
+
+def shown_commands() -> list[str]:
+    """`train.py ...` and `inference.py ...` as README.md and the configs' headers show them."""
+    blocks = re.findall(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    headers = [
+        re.sub(r"^# ?", "", path.read_text(), flags=re.MULTILINE)
+        for path in sorted(CONFIGS.rglob("*.yaml"))
+    ]
+    text = "\n".join([*blocks, *headers]).replace("\\\n", " ")
+    found = re.findall(r"^ *(?:python|torchrun.*?) ((?:train|inference)\.py.*)", text, re.MULTILINE)
+    return list(dict.fromkeys(re.split(r"  +(?=#)", line)[0].strip() for line in found))
+
+
+@pytest.mark.parametrize("command", shown_commands())
+def test_the_commands_that_the_texts_show_compose(command):
+    script, *arguments = [word for word in shlex.split(command) if word != "..."]
+    name, overrides = "baseline" if script == "train.py" else "inference", []
+    for argument in arguments:
+        if argument.startswith("-cn="):
+            name = argument.removeprefix("-cn=")
+        else:
+            overrides.append(argument)
+    config = composed(name, *overrides)
+    if script == "train.py":
+        config.metrics = {"argmax": config.metrics.argmax}  # LM.arpa is not here
+        config.run_name, config.device = "x", "cpu"
+        check_training(config)
