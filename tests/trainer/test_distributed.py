@@ -303,7 +303,7 @@ def test_a_loss_that_is_no_number_on_one_rank_is_skipped_on_all(compose_tiny, tm
     assert one[:3] == two[:3]
     assert "gradients of 2 steps in a row" in one[0]
     assert one[1:3] == (3, 2)  # two good steps, and the second bad one stopped the run
-    kept = torch.load(tmp_path / "run/skipped_steps/step_4.pt", weights_only=False)
+    kept = torch.load(tmp_path / "run/checkpoints/skipped_steps/step_4.pt", weights_only=False)
     names = [batch["utterance_id"] for batch in kept["batches"]]
     assert names == [one[3][3], two[3][3]]
     assert len(kept["random"]) == 2
