@@ -11,10 +11,13 @@ into a temporary folder. Then, the two forms in turns, the median of --rounds:
                may still hold them)
     loading    the same through a DataLoader: durations to batches, padding, characters, and the way
                from the workers to the main process; a pass without workers and with each --workers
-    training   `python train.py model=...` for --steps: share of the time spent waiting for a batch
+    feeding    one epoch of a loop that takes --pace hours a second if it never waits, as a GPU
+               would (it sleeps instead, and a thread fetches, as the one that pins memory does):
+               share of the time spent waiting, after the first batch
+    training   `python train.py model=...` for --steps: the same share, as the training logs it
 
 OUT has `settings` and `results`: rows with `what`, `form` (flac or packed), `workers`, `cache`,
-`hours_per_second`, and for trainings `data_wait_share`.
+`hours_per_second`, and where it was measured `data_wait_share`.
 """
 
 from __future__ import annotations
@@ -23,11 +26,13 @@ import argparse
 import json
 import os
 import platform
+import queue
 import random
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -94,14 +99,15 @@ def parse_arguments() -> argparse.Namespace:
         default=list(dict.fromkeys([1, available_cores()])),
         help="default: 1 and as many as there are cores",
     )
+    add("--pace", type=float, default=2.0, help="hours a second to feed; default: 2")
     add("--batch-seconds", type=float, default=320, help="of a batch; default: 320")
     add("--steps", type=int, default=0, help="of the trainings; default: 0, no training")
     add("--model", default="conformer_tiny", help="of the trainings; default: conformer_tiny")
     add("--train-workers", type=int, default=1, help="of the trainings; default: 1")
     add("--work", metavar="DIR", type=Path, help="where the temporary folder is made")
     args = parser.parse_args()
-    if args.hours <= 0 or args.rounds < 1 or args.batch_seconds <= 0 or min(args.workers) < 0:
-        parser.error("--hours, --rounds, --batch-seconds and --workers must be positive")
+    if min(args.hours, args.rounds, args.batch_seconds, args.pace) <= 0 or min(args.workers) < 0:
+        parser.error("--hours, --rounds, --batch-seconds, --pace and --workers must be positive")
     return args
 
 
@@ -150,22 +156,56 @@ def measure_reading(root: Path, hours: float, rounds: int) -> list[dict[str, Any
 
 
 def measure_loading(root: Path, hours: float, args: argparse.Namespace) -> list[dict[str, Any]]:
-    text_encoder = CTCTextEncoder()
-
-    def load(form: str) -> None:
-        dataset = dataset_of(root, form)
-        sampler = DurationBatchSampler(dataset, args.batch_seconds)
-        for _ in DataLoader(
-            dataset, batch_sampler=sampler, collate_fn=Collate(text_encoder), num_workers=workers
-        ):
-            pass
-
     rows = []
     for workers in dict.fromkeys([0, *args.workers]):
+        loaders = {form: loader_of(root, form, workers, args.batch_seconds) for form in FORMS}
+
+        def load(form: str, loaders: dict[str, DataLoader] = loaders) -> None:
+            for _ in loaders[form]:
+                pass
+
         for form, taken in in_turns(load, partial(nothing, root), args.rounds).items():
             row = {"what": "loading", "form": form, "workers": workers, "cache": "warm"}
             rows.append({**row, "hours_per_second": hours / taken})
+        for form in FORMS if workers else ():
+            row = {"what": "feeding", "form": form, "workers": workers, "cache": "warm"}
+            rows.append({**row, **feed(loaders[form], hours, args.pace)})
     return rows
+
+
+def feed(loader: DataLoader, hours: float, pace: float) -> dict[str, float]:
+    """Waits of a loop that is busy for `hours / pace` seconds, after its first batch."""
+    fetched: queue.Queue = queue.Queue(maxsize=1)
+
+    def fetch() -> None:
+        for batch in loader:
+            fetched.put(batch)
+
+    waits = []
+    threading.Thread(target=fetch).start()
+    for _ in range(len(loader)):
+        started = time.perf_counter()
+        batch = fetched.get()
+        waits.append(time.perf_counter() - started)
+        time.sleep(hours / pace / len(loader))
+        del batch  # 5 ms for the 20 MB of shared memory, which are no waiting for data
+    busy = hours / pace * (len(waits) - 1) / len(waits)
+    taken = sum(waits[1:]) + busy
+    return {
+        "first_batch_seconds": waits[0],
+        "hours_per_second": busy * pace / taken,
+        "data_wait_share": 1 - busy / taken,
+    }
+
+
+def loader_of(root: Path, form: str, workers: int, batch_seconds: float) -> DataLoader:
+    dataset = dataset_of(root, form)
+    return DataLoader(
+        dataset,
+        batch_sampler=DurationBatchSampler(dataset, batch_seconds),
+        collate_fn=Collate(CTCTextEncoder()),
+        num_workers=workers,
+    )
 
 
 def in_turns(
