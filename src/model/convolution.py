@@ -43,5 +43,6 @@ class ConvolutionModule(nn.Module):
         """
         image = x[:, :, None].permute(0, 3, 1, 2)  # [B, D, T, 1]
         conv = self.depthwise
-        y = conv2d(image, conv.weight.mT, conv.bias, padding=conv.padding[::-1], groups=conv.groups)
+        weight = conv.weight.view(-1, 1, conv.kernel_size[1], 1)
+        y = conv2d(image, weight, conv.bias, padding=conv.padding[::-1], groups=conv.groups)
         return y.permute(0, 2, 3, 1).squeeze(2)
