@@ -23,6 +23,7 @@ CONFIGS = ROOT / "configs"
 FILES = sorted(path.relative_to(CONFIGS).with_suffix("") for path in CONFIGS.rglob("*.yaml"))
 COMMANDS = [file.name for file in FILES if len(file.parts) == 1 and file.name != "run"]
 CHOICES = [file for file in FILES if len(file.parts) > 1]
+FOLDERS = {"background_noise": "noise_dir", "reverberation": "rir_dir"}
 FOR_INFERENCE = ("inference", "datasets/folder", "datasets/librispeech_test")
 TEXTS = ("the quick brown fox jumps over", "the lazy dog and my vexed", "wizard isn't pleased")
 TINY = {
@@ -51,6 +52,9 @@ def composed_with(file, tmp_path):
         overrides.append(f"+decoder@metrics.other={choice}")
     elif group != ".":
         overrides.append(f"{group}={choice}")
+    if choice in FOLDERS:
+        soundfile.write(tmp_path / "clip.wav", torch.ones(100).numpy(), 16000)
+        overrides.append(f"{FOLDERS[choice]}={tmp_path}")
     is_command = group == "." and choice != "run"
     command = choice if is_command else "inference" if inference else "baseline"
     return composed(command, *overrides), inference
@@ -125,7 +129,8 @@ def test_every_choice_for_hydra_composes(file):
 
 
 def test_every_command_sets_every_group():
-    groups = {file.parts[0] for file in CHOICES} - {"decoder", "experiment", "hydra"}
+    optional = {"augmentation", "decoder", "experiment", "hydra"}
+    groups = {file.parts[0] for file in CHOICES} - optional
     for command in set(COMMANDS) - {"inference"}:
         assert composed(command, "run_name=x").keys() >= groups
 

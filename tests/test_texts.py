@@ -8,7 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
@@ -75,8 +77,13 @@ def shown_commands() -> list[str]:
     return [command for command in commands if " -m " not in command]
 
 
+def recordings(folder: Path) -> str:
+    soundfile.write(folder / "clip.wav", np.ones(100), 16000)
+    return str(folder)
+
+
 @pytest.mark.parametrize("command", shown_commands())
-def test_the_commands_that_the_texts_show_compose(command):
+def test_the_commands_that_the_texts_show_compose(command, tmp_path):
     script, *arguments = [word for word in shlex.split(command) if word != "..."]
     name, overrides = "baseline" if script == "train.py" else "inference", []
     for argument in arguments:
@@ -86,6 +93,8 @@ def test_the_commands_that_the_texts_show_compose(command):
             overrides.append(argument)
     config = composed(name, *overrides)
     if script == "train.py":
+        for folder in {"noise_dir", "rir_dir"} & config.keys():
+            config[folder] = recordings(tmp_path)
         config.metrics = {"argmax": config.metrics.argmax}  # LM.arpa is not here
         config.run_name, config.device = "x", "cpu"
         check_training(config)

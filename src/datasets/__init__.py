@@ -1,7 +1,6 @@
 """Where audio and text come from, and how they become batches."""
 
 from src.datasets.alignable import ctc_frames_needed, drop_unalignable
-from src.datasets.audio import AUDIO_EXTENSIONS, audio_duration, read_audio
 from src.datasets.base_dataset import BaseDataset
 from src.datasets.batch_sampler import DurationBatchSampler
 from src.datasets.collate import Collate
@@ -10,6 +9,7 @@ from src.datasets.librispeech import LibriSpeechDataset
 from src.datasets.manifest import ManifestDataset
 from src.datasets.speed_perturbation import SpeedPerturbedDataset
 from src.datasets.synthetic_speech import SyntheticSpeechDataset
+from src.utils.audio import AUDIO_EXTENSIONS, audio_duration, read_audio
 
 __all__ = [
     "AUDIO_EXTENSIONS",

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from src.datasets.audio import read_audio
 from src.datasets.packed import read_packed
 from src.datasets.row_table import Row, RowTable
+from src.utils.audio import read_audio
 from src.utils.errors import UserError
 
 logger = logging.getLogger(__name__)

@@ -13,11 +13,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from src.datasets.audio import AUDIO_EXTENSIONS, audio_duration
 from src.datasets.base_dataset import BaseDataset, Row
-from src.datasets.files import scan_files
 from src.text_encoder.normalize import normalize_text
+from src.utils.audio import AUDIO_EXTENSIONS, audio_duration
 from src.utils.errors import UserError
+from src.utils.files import scan_files
 
 logger = logging.getLogger(__name__)
 

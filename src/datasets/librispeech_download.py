@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 from filelock import FileLock
 
-from src.datasets.files import is_writable
 from src.utils.download import DownloadError, download, extract_tar
 from src.utils.errors import UserError
+from src.utils.files import is_writable
 
 logger = logging.getLogger(__name__)
 

@@ -17,12 +17,12 @@ from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
-from src.datasets.audio import AUDIO_EXTENSIONS, audio_duration
 from src.datasets.base_dataset import Row
-from src.datasets.files import fingerprint, is_writable, scan_files
 from src.datasets.index_cache import Index, load_index, save_index
+from src.utils.audio import AUDIO_EXTENSIONS, audio_duration
 from src.utils.cache import user_cache
 from src.utils.errors import UserError
+from src.utils.files import fingerprint, is_writable, scan_files
 
 logger = logging.getLogger(__name__)
 

@@ -14,12 +14,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from src.datasets.audio import audio_duration
 from src.datasets.base_dataset import BaseDataset, Row
-from src.datasets.files import fingerprint
 from src.datasets.packed import choose_pack
 from src.text_encoder.normalize import normalize_text
+from src.utils.audio import audio_duration
 from src.utils.errors import UserError
+from src.utils.files import fingerprint
 
 
 class ManifestDataset(BaseDataset):

@@ -21,7 +21,6 @@ from filelock import FileLock, Timeout
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from src.datasets.audio import read_audio
 from src.datasets.base_dataset import Row
 from src.datasets.packed import (
     FORMAT,
@@ -32,6 +31,7 @@ from src.datasets.packed import (
     shard_index,
 )
 from src.utils.atomic_file import write_text_atomically
+from src.utils.audio import read_audio
 from src.utils.errors import UserError
 
 logger = logging.getLogger(__name__)

@@ -159,6 +159,9 @@ class BaseTrainer:
     def log_examples(self, batch: Batch) -> None:
         """Shows the writer something of a batch that was just evaluated."""
 
+    def log_training_example(self, batch: Batch) -> None:
+        """Shows the writer something of an epoch's first batch, as the loader gave it."""
+
     # Training
 
     def train(self) -> None:
@@ -227,6 +230,9 @@ class BaseTrainer:
         self.lr_scheduler.step()
         if self.ema:
             self.ema.update()
+        if self.step % self.steps_per_epoch == 0 and is_main():
+            self.writer.set_step(self.step + 1, "train")
+            self.log_training_example(step.batches[0])
         self.step += 1
 
     def _update_weights(self, step: Step, norm: torch.Tensor) -> None:

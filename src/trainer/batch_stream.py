@@ -12,7 +12,7 @@ class BatchStream:
     """Pass after pass over a loader, reshuffled each time, resumable at any batch.
 
     The position counts the batches that were used, not those the loader's workers have already
-    fetched ahead.
+    fetched ahead. Each batch says of which pass it is (`epoch`), for what is drawn by it.
     """
 
     def __init__(self, loader: DataLoader) -> None:
@@ -26,7 +26,7 @@ class BatchStream:
             self.loader.batch_sampler.load_state_dict(self.state_dict())  # type: ignore[union-attr]
             for batch in self.loader:
                 self.batches += 1
-                yield batch
+                yield {**batch, "epoch": self.epoch}
             self.epoch += 1
             self.batches = 0
 

@@ -17,7 +17,7 @@ import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 
 from src.datasets import DurationBatchSampler
 from src.datasets.speed_perturbation import check_speeds
@@ -83,6 +83,9 @@ def _plain(config: DictConfig) -> Plain:
         if missing := sorted(OmegaConf.missing_keys(config)):
             raise UserError(f"{' and '.join(missing)} must be given: {'=... '.join(missing)}=...")
         plain: Any = OmegaConf.to_container(config, resolve=True)
+    except InterpolationToMissingValueError as error:
+        name = str(error.msg).splitlines()[0].rpartition(" ")[2]
+        raise UserError(f"{name} must be given: {name}=...") from error
     except OmegaConfBaseException as error:
         raise UserError(f"{error.full_key}: {str(error.msg).splitlines()[0]}") from error
     return plain

@@ -50,10 +50,24 @@ class Trainer(BaseTrainer):
         self.writer.add_table(
             "predictions", columns, [[row[column] for column in columns] for row in rows]
         )
+        self._show("spectrogram", "audio", batch)
+
+    def log_training_example(self, batch: Batch) -> None:
+        """The batch's first utterance as it was augmented, which can be drawn again."""
+        if self.transforms.augments:
+            first = {
+                name: batch[name][:1] for name in ("audio", "audio_length", "utterance_id", "text")
+            }
+            first = to_device({**first, "epoch": batch["epoch"]}, self.device)
+            first.update(self.transforms(**first))
+            self._show("augmented", "augmented_audio", first)
+
+    def _show(self, image: str, audio: str, batch: Batch) -> None:
+        """One utterance to see and to hear, logged by these names."""
         frames, samples = int(batch["feature_length"][0]), int(batch["audio_length"][0])
-        features = batch["features"][0, :frames]
         title = f"{batch['utterance_id'][0]}: {batch['text'][0]}"
-        self.writer.add_image("spectrogram", spectrogram_image(features, title))
+        picture = spectrogram_image(batch["features"][0, :frames], title)
+        self.writer.add_image(image, picture)
         self.writer.add_audio(
-            "audio", batch["audio"][0, :samples].cpu(), self.transforms.log_mel.sample_rate
+            audio, batch[audio][0, :samples].cpu(), self.transforms.log_mel.sample_rate
         )

@@ -18,7 +18,7 @@ def two_views(batch: dict[str, Any], transforms: Transforms) -> dict[str, Any]:
     Raises:
         UserError: the views differ in length, so that their frames cannot be compared.
     """
-    first, second = transforms(**batch), transforms(**batch)
+    first, second = (transforms(**batch, view=view) for view in (0, 1))
     if first["features"].shape != second["features"].shape:
         raise UserError(
             "two views of a batch differ in length, which consistency regularisation compares "

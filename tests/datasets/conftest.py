@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import soundfile
 
-SHARED_DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 SUBTYPES = {
     ".wav": ("WAV", "PCM_16"),
     ".flac": ("FLAC", "PCM_16"),
@@ -16,13 +15,6 @@ SUBTYPES = {
     ".ogg": ("OGG", "VORBIS"),
     ".opus": ("OGG", "OPUS"),
 }
-
-
-@pytest.fixture
-def shared_data() -> Path:
-    if not SHARED_DATA.is_dir():
-        pytest.skip(f"no real speech in {SHARED_DATA}")
-    return SHARED_DATA
 
 
 @pytest.fixture(autouse=True)

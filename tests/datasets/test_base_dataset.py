@@ -5,8 +5,8 @@ import logging
 import pytest
 import torch
 
-from src.datasets.audio import read_audio
 from src.datasets.base_dataset import BaseDataset
+from src.utils.audio import read_audio
 from src.utils.errors import UserError
 
 from .conftest import write_tone

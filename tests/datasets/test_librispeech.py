@@ -8,8 +8,8 @@ import shutil
 import pytest
 
 from src.datasets import librispeech_index
-from src.datasets.audio import audio_duration
 from src.datasets.librispeech import LibriSpeechDataset
+from src.utils.audio import audio_duration
 from src.utils.errors import UserError
 
 from .conftest import CHAPTERS, write_part, write_tone

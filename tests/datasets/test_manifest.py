@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from src.datasets.audio import audio_duration
 from src.datasets.manifest import ManifestDataset
+from src.utils.audio import audio_duration
 from src.utils.errors import UserError
 
 from .conftest import write_tone

@@ -75,7 +75,10 @@ IMPOSSIBLE = [
     ("datasets.train.limit=0", "datasets.train.limit=0 keeps nothing"),
     ("datasets.train.max_duration=-1", "datasets.train.max_duration=-1 leaves nothing"),
     ("transforms.log_mel.hop=0", "transforms: sample_rate 16000, n_mels 80, hop 0: above 0 each"),
-    ("transforms.spec_augmentations.0.freq_masks=-1", "transforms: a number, width or ratio"),
+    (
+        "transforms.spec_augmentations.spec_augment.freq_masks=-1",
+        "transforms: a number, width or ratio",
+    ),
     ("text_encoder=sp_ctc_text_encoder text_encoder.vocab_size=9", "text_encoder: vocab_size is 9"),
     ("text_encoder=sp_ctc_text_encoder text_encoder.model_type=word", "choose unigram or bpe"),
     ("metrics=beam metrics.beam_search.beam_size=0", "metrics.beam_search: beam_size is 0"),

@@ -19,7 +19,7 @@ def a_batch():
 
 
 def test_rows_are_the_same_utterances_masked_differently():
-    transforms = Transforms(LogMel(), spec_augmentations=[SpecAugment()])
+    transforms = Transforms(LogMel(), spec_augmentations={"mask": SpecAugment()})
     clean = transforms.eval()(**a_batch())
     batch = two_views(a_batch(), transforms.train())
     first, second = batch["features"].chunk(2)
@@ -35,14 +35,15 @@ def test_rows_are_the_same_utterances_masked_differently():
 
 
 class Longer(nn.Module):
-    """A waveform augmentation that changes the length at random."""
+    """An augmentation that changes the length at random."""
 
-    def forward(self, audio, audio_length):
-        extra = int(torch.randint(1000, 9000, ()))
-        return nn.functional.pad(audio, (0, extra)), audio_length + extra
+    stage = "voice"
+
+    def forward(self, audio, audio_length, draws):
+        return nn.functional.pad(audio, (0, 1000 + int(draws.integers(8000)[0])))
 
 
 def test_views_of_different_lengths_are_refused():
-    transforms = Transforms(LogMel(), wave_augmentations=[Longer()]).train()
+    transforms = Transforms(LogMel(), wave_augmentations={"longer": Longer()}).train()
     with pytest.raises(UserError, match="differ in length"):
         two_views(a_batch(), transforms)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from src.transforms import LogMel, SpecAugment, Transforms, normalize_features
+from src.transforms import LogMel, Transforms, normalize_features
 
 
 def tone(frequency, seconds, rate=16000):
@@ -72,53 +72,3 @@ def test_normalized_to_mean_0_and_variance_1_over_the_valid_frames():
 def test_silence_and_single_samples_stay_finite(audio):
     out = Transforms(LogMel())(audio=audio, audio_length=torch.tensor([audio.shape[1]]))
     assert out["features"].isfinite().all()
-
-
-class TestSpecAugment:
-    length = torch.tensor([400, 150, 10, 1])
-
-    def masked(self, seed=0, **kwargs):
-        torch.manual_seed(seed)
-        features = torch.ones(4, 400, 80)
-        return SpecAugment(**kwargs)(features, self.length) == 0
-
-    def test_masks_are_whole_bands_or_whole_frames(self):
-        masked = self.masked()
-        bands, frames = masked.all(dim=1, keepdim=True), masked.all(dim=2, keepdim=True)
-        assert (masked == (bands | frames)).all()
-        assert masked.any()
-
-    def test_time_masks_stay_inside_the_utterance(self):
-        for seed in range(20):
-            masked = self.masked(seed, freq_masks=0)
-            for b, frames in enumerate(self.length.tolist()):
-                assert not masked[b, frames:].any()
-
-    def test_mask_statistics(self):
-        """Mean width of a mask drawn from 0..W is W/2; masks of one utterance do not touch here."""
-        share = torch.stack(
-            [
-                self.masked(seed, freq_masks=1, freq_width=20, max_time_masks=0)[0, 0]
-                .float()
-                .mean()
-                for seed in range(300)
-            ]
-        )
-        assert abs(share.mean().item() - 10 / 80) < 0.012
-        widest = self.masked(1, freq_masks=0, max_time_masks=1, time_width_ratio=0.05)[
-            0, :, 0
-        ].sum()
-        assert widest <= 20
-
-    def test_draws_differ_between_utterances(self):
-        torch.manual_seed(3)
-        out = SpecAugment()(torch.ones(8, 300, 80), torch.full((8,), 300))
-        assert len({tuple((row == 0).flatten().tolist()) for row in out}) == 8
-
-
-def test_augmentations_act_in_training_only():
-    transforms = Transforms(LogMel(), spec_augmentations=[SpecAugment()])
-    audio, length = torch.randn(2, 16000), torch.tensor([16000, 16000])
-    plain = Transforms(LogMel())(audio, length)["features"]
-    assert torch.equal(transforms.eval()(audio, length)["features"], plain)
-    assert not torch.equal(transforms.train()(audio, length)["features"], plain)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import os
 
-from src.datasets.files import fingerprint, is_writable, scan_files
+from src.utils.files import fingerprint, is_writable, scan_files
 
 
 def test_all_files_below_are_found_but_hidden_ones(tmp_path):

@@ -8,10 +8,9 @@ import pytest
 import soundfile
 import torch
 
-from src.datasets.audio import AUDIO_EXTENSIONS, audio_duration, decode_audio, read_audio
+from src.utils.audio import AUDIO_EXTENSIONS, audio_duration, decode_audio, read_audio
 from src.utils.errors import UserError
-
-from .conftest import write_tone
+from tests.datasets.conftest import write_tone
 
 
 def sine(seconds: float, rate: int, hertz: float = 440) -> torch.Tensor:
