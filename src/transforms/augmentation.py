@@ -52,6 +52,12 @@ class Augmentation(nn.Module):
         return x.masked_fill(~mask.view(*mask.shape, *[1] * (x.ndim - 2)), 0.0)
 
 
+def at_the_level_of(original: Tensor, changed: Tensor) -> Tensor:
+    """changed [B, S] with the energy of original [B, S]."""
+    energy, now = (x.float().square().sum(dim=1, keepdim=True) for x in (original, changed))
+    return changed * (energy / now.clamp_min(1e-20)).sqrt()
+
+
 def interval(
     name: str, ends: Sequence[float], at_least: float, below: float
 ) -> tuple[float, float]:

@@ -88,7 +88,8 @@ class Draws:
         first = ((bits >> 32) & 0xFFFFFFFF).float().add_(1.0).mul_(2.0**-32).clamp_(max=1.0)
         second = (bits & 0xFFFFFFFF).float().mul_(2 * math.pi * 2.0**-32)
         radius = first.log_().mul_(-2.0).sqrt_()
-        return torch.cat([radius * second.cos(), radius * second.sin()], dim=1)[:, :size]
+        pairs = torch.stack([radius * second.cos(), radius * second.sin()], dim=2)
+        return pairs.flatten(1)[:, :size]
 
 
 def mix(state: np.ndarray) -> np.ndarray:

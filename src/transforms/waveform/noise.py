@@ -46,7 +46,7 @@ class ColouredNoise(Augmentation):
         """audio [B, S], samples [B] -> [B, S]."""
         snr = draws.uniform(*self.snr, device=x.device)
         exponent = draws.uniform(*self.exponent, device=x.device)
-        noise = draws.normal(x.shape[1], x.device)
+        noise = draws.normal(x.shape[1], x.device) * length_mask(length, x.shape[1])
         if self.exponent != (0, 0):
             size = transform_size(x.shape[1])
             hertz = frequencies(size, self.sample_rate, x.device).clamp_min(LOWEST)

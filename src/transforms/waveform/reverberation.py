@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from src.transforms.augmentation import Augmentation
+from src.transforms.augmentation import Augmentation, at_the_level_of
 from src.transforms.draws import Draws
 from src.transforms.waveform.clip_bank import recordings_in
 from src.transforms.waveform.frequency_response import filter_spectrum, transform_size
@@ -50,8 +50,7 @@ class Reverberation(Augmentation):
         size = transform_size(x.shape[1] + responses.shape[1])
         spectra = torch.fft.rfft(responses, n=size)
         wet = self._within(filter_spectrum(x, spectra[which], size), length)
-        energy = x.float().square().sum(dim=1, keepdim=True)
-        return wet * (energy / wet.square().sum(dim=1, keepdim=True).clamp_min(1e-20)).sqrt()
+        return at_the_level_of(x, wet)
 
     def responses(self, device: torch.device) -> Tensor:
         """[N, R], zeros behind the shorter ones, the direct sound first."""
