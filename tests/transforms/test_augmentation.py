@@ -196,5 +196,5 @@ def test_folders_without_recordings_are_refused(tmp_path):
         with pytest.raises(UserError, match="has no recording"):
             make(str(tmp_path))
     soundfile.write(tmp_path / "silent.wav", np.zeros(100), 16000)
-    with pytest.raises(UserError, match="silent.wav is silent: no impulse response"):
+    with pytest.raises(UserError, match="silent"):
         Reverberation(str(tmp_path))(torch.ones(1, 100), torch.tensor([100]), draws(1))
