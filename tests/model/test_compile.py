@@ -13,11 +13,11 @@ def build(**options):
     return Conformer(10, **settings).train()
 
 
-def log_probs_and_gradients(model, B, F):
+def log_probs_and_gradients(model, B, F, device="cpu"):
     torch.manual_seed(B)
     model.zero_grad()
-    length = torch.linspace(F, F // 2, B).long()
-    log_probs = model(torch.randn(B, F, 80), length)["log_probs"]
+    length = torch.linspace(F, F // 2, B).long().to(device)
+    log_probs = model(torch.randn(B, F, 80).to(device), length)["log_probs"]
     log_probs.square().mean().backward()
     return [log_probs.detach(), *(parameter.grad.clone() for parameter in model.parameters())]
 
@@ -31,23 +31,27 @@ def fresh_compiler():
 
 
 @pytest.mark.parametrize(
-    ("backend", "dropout", "graphs"),
+    ("backend", "device", "graphs"),
     [
-        ("aot_eager", 0.0, 1),  # all of torch.compile but the generated code
-        # so little that nothing is dropped; with none inductor 2.11 fails at the second length:
-        # it bakes a stride of the mask into its call of the CPU's fused attention
-        pytest.param("inductor", 1e-7, 2, marks=pytest.mark.slow),
+        ("aot_eager", "cpu", 1),  # all of torch.compile but the generated code
+        # inductor 2.11 sets the length fast in its graphs for CPUs, on some machines: see
+        # src/trainer/compilation.py; what it computes must be right all the same
+        pytest.param("inductor", "cpu", None, marks=pytest.mark.slow),
+        pytest.param("inductor", "cuda", 2, marks=pytest.mark.gpu),
     ],
 )
-def test_one_graph_serves_every_block_and_every_shape(backend, dropout, graphs):
-    eager, compiled = build(dropout=dropout), build(dropout=dropout)
+def test_one_graph_serves_every_block_and_every_shape(backend, device, graphs):
+    # so little dropout that nothing is dropped; with none, inductor fails at the second length
+    eager, compiled = (build(dropout=1e-7).to(device) for _ in range(2))
     compiled.compile(backend=backend, dynamic=True)
     assert compiled.state_dict().keys() == eager.state_dict().keys()
     for B, F in SHAPES:
-        expected = log_probs_and_gradients(eager, B, F)
-        for actual, wanted in zip(log_probs_and_gradients(compiled, B, F), expected, strict=True):
+        expected = log_probs_and_gradients(eager, B, F, device)
+        for actual, wanted in zip(
+            log_probs_and_gradients(compiled, B, F, device), expected, strict=True
+        ):
             torch.testing.assert_close(actual, wanted, atol=1e-5, rtol=1e-4)
-        assert counters["stats"]["unique_graphs"] <= graphs
+        assert graphs is None or counters["stats"]["unique_graphs"] <= graphs
 
 
 @pytest.mark.slow
