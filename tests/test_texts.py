@@ -96,5 +96,5 @@ def test_the_commands_that_the_texts_show_compose(command, tmp_path):
         for folder in {"noise_dir", "rir_dir"} & config.keys():
             config[folder] = recordings(tmp_path)
         config.metrics = {"argmax": config.metrics.argmax}  # LM.arpa is not here
-        config.run_name, config.device = "x", "cpu"
+        config.run_name, config.device, config.trainer.init_from = "x", "cpu", None
         check_training(config)

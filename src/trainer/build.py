@@ -27,6 +27,7 @@ from src.trainer.base_trainer import BaseTrainer
 from src.trainer.compilation import compile_model
 from src.trainer.device import choose_device
 from src.trainer.distributed import is_main, on_main, rank, world_size
+from src.trainer.initial_weights import initial_text_encoder, load_initial_weights
 from src.trainer.pretrained import frame_seconds
 from src.trainer.run_folder import record_run
 from src.utils.errors import UserError
@@ -45,6 +46,8 @@ def build_trainer(config: DictConfig, run_dir: Path) -> BaseTrainer:
     text_encoder = on_main(build_text_encoder, config, datasets["train"].texts, run_dir)
     transforms = instantiate(config.transforms).to(device)
     model = instantiate(config.model, vocab_size=len(text_encoder)).to(device)
+    if config.trainer.init_from and not config.trainer.resume_from:
+        load_initial_weights(config.trainer.init_from, model)
     logger.info("%s with %.2fM parameters", type(model).__name__, _parameters(model) / 1e6)
 
     def frames(seconds: float) -> int:
@@ -63,7 +66,8 @@ def build_trainer(config: DictConfig, run_dir: Path) -> BaseTrainer:
     epoch_len = trainer_config.pop("epoch_len")
     if backend := trainer_config.pop("compile"):
         compile_model(model, backend)
-    trainer_config.pop("resume")  # it has become `resume_from`
+    for done in ("init_from", "resume"):  # the latter has become `resume_from`
+        trainer_config.pop(done)
     accumulation = trainer_config["accumulation"]
     steps_per_epoch = epoch_len or max(1, len(loaders["train"]) // accumulation)
     total_steps = trainer_config["epochs"] * steps_per_epoch
@@ -91,10 +95,14 @@ def build_trainer(config: DictConfig, run_dir: Path) -> BaseTrainer:
 
 
 def build_text_encoder(config: DictConfig, texts: list[str], run_dir: Path) -> CTCTextEncoder:
-    """A new run's encoder learns from `texts` and is saved; a resumed run keeps its own."""
+    """A new run's encoder learns from `texts`, or is that of `trainer.init_from`, and is saved; a
+    resumed run keeps its own."""
     if config.trainer.resume_from:
         return load_text_encoder(run_dir / "text_encoder")
-    text_encoder = instantiate(config.text_encoder).fit(texts)
+    if config.trainer.init_from:
+        text_encoder = initial_text_encoder(config.trainer.init_from)
+    else:
+        text_encoder = instantiate(config.text_encoder).fit(texts)
     text_encoder.save(run_dir / "text_encoder")
     return text_encoder
 

@@ -25,6 +25,7 @@ from src.decoding.lm_files import OFFICIAL_LMS, find_lm
 from src.text_encoder import CTCTextEncoder
 from src.trainer.device import choose_device
 from src.trainer.inferencer import Inferencer
+from src.trainer.initial_weights import find_initial
 from src.trainer.settings import check_settings
 from src.utils.errors import UserError
 from src.utils.signatures import check_arguments, check_targets, find_target
@@ -60,6 +61,8 @@ def check_training(config: DictConfig) -> None:
     _check_names_and_types(plain)
     check_arguments(_of_dataloader, plain["dataloader"], "dataloader")
     check_settings(settings, plain["metrics"], choose_device(config.device))
+    if settings["init_from"]:
+        find_initial(settings["init_from"])
     _of_dataloader(**plain["dataloader"])
     _check_datasets(plain["datasets"], needed=("train", "val"))
     _check_parts(plain)
@@ -109,7 +112,7 @@ def _check_names_and_types(plain: Plain) -> None:
 # The signatures of settings that no constructor takes
 
 OF_RUN = ("data_dir", "save_dir", "lm", "device", "seed", "overwrite")
-OF_BUILD_TRAINER = ("epoch_len", "resume", "compile")
+OF_BUILD_TRAINER = ("epoch_len", "init_from", "resume", "compile")
 
 
 def _of_run(
@@ -118,7 +121,10 @@ def _of_run(
 
 
 def _of_build_trainer(
-    epoch_len: int | None, resume: Literal["auto"] | None, compile: str | None
+    epoch_len: int | None,
+    init_from: str | None,
+    resume: Literal["auto"] | None,
+    compile: str | None,
 ) -> None: ...
 
 
