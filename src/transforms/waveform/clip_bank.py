@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import torch
@@ -16,27 +17,44 @@ from src.utils.files import scan_files
 logger = logging.getLogger(__name__)
 
 
-def recordings_in(folder: str) -> list[Path]:
+def recordings_in(folder: str, pattern: str = "*") -> list[Path]:
     """The recordings in `folder`, at any depth, sorted.
 
+    Args:
+        pattern: a glob that names must match; one with a `/` is for paths relative to `folder`,
+            where `*` passes over folders too.
+
     Raises:
-        UserError: there is no such folder, or no recording in it.
+        UserError: there is no such folder, or no such recording in it.
     """
     root = Path(folder).expanduser()
     if not root.is_dir():
         raise UserError(f"{folder} is not a folder; name one of recordings")
-    found = [root / name for name in scan_files(root) if name.lower().endswith(AUDIO_EXTENSIONS)]
+    found = [name for name in scan_files(root) if name.lower().endswith(AUDIO_EXTENSIONS)]
     if not found:
         raise UserError(f"{folder} has no recording ({', '.join(AUDIO_EXTENSIONS)}) in it")
-    return found
+    matching = [root / name for name in found if _matches(name, pattern)]
+    if not matching:
+        raise UserError(
+            f"none of the {len(found)} recordings in {folder} matches {pattern!r}, such as "
+            f"{found[0]}"
+        )
+    return matching
+
+
+def _matches(name: str, pattern: str) -> bool:
+    return fnmatchcase(name if "/" in pattern else PurePosixPath(name).name, pattern)
 
 
 class ClipBank:
-    """The recordings of `folder`, read when they are first needed; the names are known at once."""
+    """The recordings of `folder` that match `pattern` (see `recordings_in`).
 
-    def __init__(self, folder: str, sample_rate: int) -> None:
+    They are read when they are first needed; their names are known at once.
+    """
+
+    def __init__(self, folder: str, sample_rate: int, pattern: str = "*") -> None:
         self.folder = folder
-        self.paths = recordings_in(folder)
+        self.paths = recordings_in(folder, pattern)
         self.sample_rate = sample_rate
         self._samples: dict[torch.device, Tensor] = {}
         self._start = np.zeros(0, np.int64)

@@ -61,6 +61,8 @@ class BackgroundNoise(Augmentation):
         folder: of wav, flac, mp3, ogg and opus recordings, in any folders; they stay in memory as
             16-bit samples, on the device (115 MB an hour).
         snr: in dB, drawn from [low, high] for each utterance.
+        pattern: a glob of the recordings that are used, so that others can be held out for tests
+            (`scripts/add_noise.py`); see `clip_bank.recordings_in`.
     """
 
     stage = "noise"
@@ -69,12 +71,13 @@ class BackgroundNoise(Augmentation):
         self,
         folder: str,
         snr: Sequence[float] = (5, 20),
+        pattern: str = "*",
         sample_rate: int = 16000,
         probability: float = 1.0,
     ) -> None:
         super().__init__(probability)
         self.snr = interval("snr", snr, -60, 100)
-        self.clips = ClipBank(folder, sample_rate)
+        self.clips = ClipBank(folder, sample_rate, pattern)
 
     def augment(self, x: Tensor, length: Tensor, draws: Draws) -> Tensor:
         """audio [B, S], samples [B] -> [B, S]."""

@@ -1,12 +1,18 @@
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
 
 from src.transforms import BackgroundNoise, ColouredNoise, Draws
+from src.utils.errors import UserError
 from tests.transforms.signals import decibels, power, speech_like
+
+CONFIGS = Path(__file__).parents[3] / "configs"
 
 LENGTH = torch.tensor([48000, 30000, 20000])
 
@@ -91,3 +97,30 @@ def test_silence_gets_no_noise_and_silent_noise_adds_nothing(tmp_path):
     draws = Draws.of(0, 0, "abc")
     assert torch.equal(BackgroundNoise(str(tmp_path))(audio, length, draws), audio)
     assert not ColouredNoise()(torch.zeros(3, 400), torch.tensor([400] * 3), draws).any()
+
+
+def test_a_pattern_holds_recordings_out(tmp_path):
+    names = ("rain/1-100-A.wav", "rain/1-107-A.wav", "rain/1-107-B.flac", "sea/1-99.wav")
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        soundfile.write(tmp_path / name, np.ones(100), 16000)
+
+    def chosen(pattern):
+        paths = BackgroundNoise(str(tmp_path), pattern=pattern).clips.paths
+        return [path.relative_to(tmp_path).as_posix() for path in paths]
+
+    assert chosen("*") == list(names)
+    assert chosen("*[7-9]-?.*") == list(names[1:3])  # both takes of source 107
+    assert chosen("*[!7-9]-?.*") == [names[0]]
+    assert chosen("1-9*") == [names[3]]  # a name in any folder
+    assert chosen("rain/*") == list(names[:3])
+    with pytest.raises(UserError, match=r"none of the 4 .* matches '2-\*', such as rain/1-100-A"):
+        chosen("2-*")
+
+
+def test_training_takes_the_pattern_from_the_config(noises):
+    overrides = ["augmentation=[background_noise]", f"noise_dir={noises}", "noise_clips='h[!i]*'"]
+    with initialize_config_dir(str(CONFIGS), version_base=None):
+        config = compose("baseline", ["run_name=x", *overrides])
+    noise = instantiate(config.transforms).wave_augmentations["background_noise"]
+    assert [path.name for path in noise.clips.paths] == ["hum.flac"]
