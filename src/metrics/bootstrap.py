@@ -37,16 +37,30 @@ def bootstrap_interval(
     if count == 0:
         return 0.0, 0.0
 
-    # How often each utterance is drawn is all a sum needs: no index arrays, one matrix product.
-    generator = np.random.default_rng(seed)
-    uniform = np.full(count, 1 / count)
-    totals = np.concatenate(
-        [
-            generator.multinomial(count, uniform, size=min(_CHUNK, resamples - start))
-            @ per_utterance
-            for start in range(0, resamples, _CHUNK)
-        ]
-    )
+    totals = resampled_sums(per_utterance, np.full(count, 1 / count), count, resamples, seed)
     rates = totals[:, 0] / np.maximum(totals[:, 1], 1)
     low, high = np.quantile(rates, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def resampled_sums(
+    rows: np.ndarray, shares: np.ndarray, draws: int, resamples: int, seed: int
+) -> np.ndarray:
+    """Sums over `draws` rows drawn with replacement, `resamples` times.
+
+    How often each row is drawn is all a sum needs: no index arrays, one matrix product.
+
+    Args:
+        rows: [M, K] values.
+        shares: [M] probability of each row, adding up to 1.
+
+    Returns:
+        [resamples, K].
+    """
+    generator = np.random.default_rng(seed)
+    return np.concatenate(
+        [
+            generator.multinomial(draws, shares, size=min(_CHUNK, resamples - start)) @ rows
+            for start in range(0, resamples, _CHUNK)
+        ]
+    )

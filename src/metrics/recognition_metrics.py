@@ -20,8 +20,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from src.metrics.bootstrap import bootstrap_interval
 from src.metrics.error_rate import ErrorCounts, character_errors, word_errors
+from src.metrics.rates import error_rates
 
 # (log_probs [B, T, V], log_prob_length [B]) -> for each utterance its hypotheses, best first.
 # A hypothesis is anything with `.text` and `.score`, so metrics need not import decoding.
@@ -112,23 +112,7 @@ class RecognitionMetrics:
         characters = [result.characters for result in results if result.characters is not None]
         if not words:
             return {"utterances": 0, **timing}
-        total = sum(words, start=ErrorCounts())
-        return {
-            "wer": total.rate,
-            "wer_interval": list(
-                bootstrap_interval(
-                    [utterance.errors for utterance in words],
-                    [utterance.reference_length for utterance in words],
-                )
-            ),
-            "cer": sum(characters, start=ErrorCounts()).rate,
-            "utterances": total.utterances,
-            "words": total.reference_length,
-            "substitutions": total.substitutions,
-            "deletions": total.deletions,
-            "insertions": total.insertions,
-            **timing,
-        }
+        return {**error_rates(words, characters), **timing}
 
     def rows(self) -> list[dict[str, Any]]:
         """One dict per utterance and decoder, by utterance, then in the order of the decoders.
