@@ -17,6 +17,7 @@ MAY_IMPORT = {
     "loss": {"utils"},
     "decoding": {"text_encoder", "utils"},
     "metrics": {"utils"},
+    "report": {"metrics", "utils"},
     "logger": {"utils"},
     "text_encoder": {"utils"},
     "utils": set(),
