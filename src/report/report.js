@@ -70,13 +70,14 @@ function searchable(row) {
 }
 
 // ---- the table ----------------------------------------------------------------------------
+// `first` is the direction of the first click; a phone has no columns but `before` and `after`.
 const COLUMNS = [
   { key: "id", name: "Utterance", first: 1 },
   { key: "transcript", name: "Transcript" },
-  { key: "wer", name: "WER", first: -1, show: (row) => percent(row.wer) },
-  { key: "errors", name: "Errors", first: -1, show: (row) => `${row.errors}\u2009/\u2009${row.length}` },
-  { key: "dur", name: "Seconds", first: -1, show: (row) => row.dur.toFixed(1) },
-  { key: "conf", name: "Confidence", first: 1, show: (row) => percent(row.conf, 0) },
+  { key: "wer", name: "WER", first: -1, before: "WER", show: (row) => percent(row.wer) },
+  { key: "errors", name: "Errors", first: -1, after: "errors", show: (row) => `${row.errors}\u2009/\u2009${row.length}` },
+  { key: "dur", name: "Seconds", first: -1, after: "s", show: (row) => row.dur.toFixed(1) },
+  { key: "conf", name: "Confidence", first: 1, after: "sure", show: (row) => percent(row.conf, 0) },
 ].filter((column) => !column.show || have(column.key));
 const collator = new Intl.Collator("en", { numeric: true });
 
@@ -92,11 +93,16 @@ function compare(one, other) {
   return direction * (difference || (key === "wer" ? one.errors - other.errors : 0));
 }
 
+let ordered = rows; // all of them, so that a search need not sort
+function sort() {
+  ordered = state.key ? [...rows].sort(compare) : rows;
+  refresh();
+}
+
 function refresh() {
   let query = state.query.trim().toLowerCase();
   if (/^[\u2212+]|\u2192/.test(query)) query = `|${query}|`;
-  state.shown = rows.filter((row) => (!query || searchable(row).includes(query)) && (!state.onlyErrors || row.errors > 0));
-  if (state.key) state.shown.sort(compare);
+  state.shown = ordered.filter((row) => (!query || searchable(row).includes(query)) && (!state.onlyErrors || row.errors > 0));
   state.page = 0;
   show();
 }
@@ -147,7 +153,7 @@ function tableRow(row) {
     }
   }
   const numbers = COLUMNS.filter((column) => column.show).map((column) =>
-    element("td", { role: "cell", class: "number", "data-label": column.name },
+    element("td", { role: "cell", class: "number", "data-before": column.before, "data-after": column.after },
       row[column.key] === undefined ? "\u2013" : column.show(row)));
   return element("tr", { role: "row" }, name, transcript, ...numbers);
 }
@@ -359,7 +365,7 @@ function drawCalibration() {
       shape("title", {}, `${plural(words, "word")}, ${percent(sure, 0)} sure, ${percent(right, 0)} correct`)));
   }
   return card("Confidence calibration",
-    element("p", { class: "note" }, `Correct words by confidence; the dashes are the ideal. Off by ${percent(found.error)} on average (expected calibration error).`),
+    element("p", { class: "note" }, `Correct words by confidence; the dashes are the ideal. Expected calibration error: ${percent(found.error)}.`),
     svg,
     element("details", {}, element("summary", {}, `${plural(count, "word")} as a table`),
       smallTable(["Confidence", "Correct", "Words"], found.bins.map(([sure, right, words]) => [percent(sure), percent(right), whole(words)]))));
@@ -396,7 +402,7 @@ $("table").tHead.append(element("tr", { role: "row" }, ...COLUMNS.map((column) =
   button.addEventListener("click", () => {
     state.direction = state.key === column.key ? -state.direction : column.first;
     state.key = column.key;
-    refresh();
+    sort();
   });
   header.append(button);
   return header;
@@ -424,4 +430,10 @@ $("figures").append(...figures);
 $("figures").hidden = !figures.length;
 drawFailures();
 drawLegend();
-refresh();
+sort();
+
+// what searches look into, made ready while nobody waits
+(function prepare(from) {
+  for (const row of rows.slice(from, from + 200)) searchable(row);
+  if (from + 200 < rows.length) setTimeout(prepare, 0, from + 200);
+})(0);
