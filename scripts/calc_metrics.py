@@ -9,6 +9,9 @@ Folders of .txt, paired by their path (LibriSpeech's *.trans.txt too); .trn of s
 .jsonl with text, pred_text or prediction, reference; Kaldi's text; folders that inference.py
 wrote. Text is normalised as for training; --raw compares what is written, word by word.
 
+The alignment is the one with the fewest errors, as jiwer's; sclite's, which weighs substitutions
+more, has the same number unless most of an utterance is wrong, and then may have more.
+
 A missing hypothesis counts as deletions. With a second system, the difference of the error
 rates has the interval and the two-sided p-value of the paired bootstrap over utterances
 (Bisani and Ney 2004).

@@ -94,6 +94,8 @@ def _trn(path: Path, _: Role) -> Iterator[tuple[str, tuple[str, Record]]]:
         text, bracket, utterance_id = line.removesuffix(")").rpartition("(")
         if not bracket or not line.endswith(")") or not utterance_id.strip():
             raise UserError(f"{where} does not end in (utterance-id), as a .trn's lines do")
+        if {"{", "/", "}"} <= set(text.split()):
+            raise UserError(f"{where} has alternatives {{ a / b }}, which are not understood")
         yield where, (utterance_id.strip(), {"text": text.strip()})
 
 

@@ -11,7 +11,7 @@ from urllib.parse import quote_from_bytes
 
 from src.utils.errors import UserError
 
-EMBEDDED_AT_MOST = 100_000_000  # bytes of audio; a browser holds the page several times over
+EMBEDDED_AT_MOST = 50_000_000  # bytes of audio; a browser holds the page several times over
 _TYPES = {
     ".wav": "audio/wav",
     ".flac": "audio/flac",

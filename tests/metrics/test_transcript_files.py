@@ -105,6 +105,7 @@ def test_a_folder_of_inference_has_hypotheses_and_what_references_there_were(tmp
         ("x.trn", "the cat (a)\nthe cat\n", "line 2, does not end in (utterance-id)"),
         ("x.trn", "the cat ()\n", "does not end in (utterance-id)"),
         ("x.trn", "the cat (a)\nno (a)\n", "line 2, has a a second time"),
+        ("x.trn", "the { cat / hat } (a)\n", "line 1, has alternatives { a / b }"),
         ("text", "a the\na cat\n", "line 2, has a a second time"),
         ("x.ctm", "r1 A 0.5 the\n", "line 1, is not `recording channel start seconds word"),
         ("x.ctm", "r1 A now 0.5 the\n", "is not `recording channel"),
