@@ -262,6 +262,12 @@ function drawFailures() {
 
 // ---- figures ------------------------------------------------------------------------------
 const BOX = { width: 360, height: 265, left: 40, right: 8, top: 10, bottom: 36 };
+// One unit is one pixel at the width that a card has when the page opens.
+function fit(cards) {
+  $("figures").hidden = false; // what is hidden has no width
+  const width = $("figures").clientWidth, columns = Math.max(1, Math.min(cards, Math.floor(width / 332)));
+  BOX.width = Math.max(280, (width - 12 * (columns - 1)) / columns - 38);
+}
 function axes(label, xMax, yMax, xName, xShow, yShow) {
   const x = (value) => BOX.left + (BOX.width - BOX.left - BOX.right) * value / xMax;
   const y = (value) => BOX.height - BOX.bottom - (BOX.height - BOX.top - BOX.bottom) * value / yMax;
@@ -277,7 +283,7 @@ function axes(label, xMax, yMax, xName, xShow, yShow) {
   return { svg, x, y };
 }
 function ticks(most) {
-  const rough = most / 4, power = 10 ** Math.floor(Math.log10(rough));
+  const rough = most / 5, power = 10 ** Math.floor(Math.log10(rough));
   const step = power * [1, 2, 5, 10].find((factor) => factor * power >= rough * 0.999);
   return Array.from({ length: Math.floor(most / step + 1e-9) + 1 }, (_, index) => index * step);
 }
@@ -425,9 +431,12 @@ theme(dark);
 $("theme").addEventListener("click", () => theme(!dark));
 
 drawHead();
-const figures = have("wer") ? [drawScatter(), drawConfusions(), drawCalibration()].filter(Boolean) : [];
-$("figures").append(...figures);
-$("figures").hidden = !figures.length;
+if (have("wer")) {
+  fit(1 + Boolean(data.confusions) + Boolean(data.calibration));
+  const figures = [drawScatter(), drawConfusions(), drawCalibration()].filter(Boolean);
+  $("figures").append(...figures);
+  $("figures").hidden = !figures.length;
+}
 drawFailures();
 drawLegend();
 sort();

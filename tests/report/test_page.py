@@ -17,6 +17,7 @@ from tests.report.records import many, record, summary_of
 
 SPITEFUL = "</script><script>window.broken = 1</script> <img src=x onerror=window.broken=1> $title"
 ODD_NAME = 'it\'s "odd" & <b>#1%?'
+LONG_NAME, LONG_REFERENCE, LONG_TEXT = "long/" * 30, f"{'l' * 100} b", f"{'m' * 100} b"
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +32,7 @@ def small(tmp_path_factory) -> Path:
         record("c9", "the cat sat down", "a the hat sat", [0.2, 0.9, 0.3, 0.8], duration=9.0),
         record(ODD_NAME, "one two", "one too", [1, 0.5], duration=2.0, path=str(recording)),
         record("spite", "well", SPITEFUL, duration=4.0),
+        record(LONG_NAME, LONG_REFERENCE, LONG_TEXT, duration=0.5),
         {"utterance_id": "bad", "path": "bad.wav", "duration": 1.0, "error": f"{SPITEFUL} is cut"},
     ]
     write_report(records, summary_of(records), folder / "out" / "report.html", SPITEFUL)
@@ -49,7 +51,7 @@ def type_query(browser, text: str) -> None:
 
 def test_worst_first_and_the_headers_sort(browser, small):
     browser.open(small)
-    assert ids(browser) == ["spite", "c9", ODD_NAME, "c10"]
+    assert ids(browser) == ["spite", "c9", ODD_NAME, LONG_NAME, "c10"]
     sorted_by = (
         "return [...document.querySelectorAll('th[aria-sort]')]"
         ".map((e) => `${e.innerText.trim()} ${e.ariaSort}`)"
@@ -60,11 +62,11 @@ def test_worst_first_and_the_headers_sort(browser, small):
         next(button for button in browser.all("th button") if button.text == name).click()
         return ids(browser)
 
-    assert click("Seconds") == ["c9", "spite", ODD_NAME, "c10"]
-    assert click("Seconds") == ["c10", ODD_NAME, "spite", "c9"]
+    assert click("Seconds") == ["c9", "spite", ODD_NAME, "c10", LONG_NAME]
+    assert click("Seconds") == [LONG_NAME, "c10", ODD_NAME, "spite", "c9"]
     assert browser.run(sorted_by) == ["Seconds ascending"]
-    assert click("Utterance") == ["c9", "c10", ODD_NAME, "spite"]  # 9 before 10
-    assert click("Confidence") == ["c9", ODD_NAME, "c10", "spite"]  # who has none comes last
+    assert click("Utterance") == ["c9", "c10", ODD_NAME, LONG_NAME, "spite"]  # 9 before 10
+    assert click("Confidence") == ["c9", ODD_NAME, "c10", "spite", LONG_NAME]  # none: last
     assert not browser.complaints()
 
 
@@ -88,7 +90,7 @@ def test_search_finds_words_names_and_edits(browser, small):
         "−down": ["c9"],
         "+a": ["c9"],
         "+th": [],
-        "": ["spite", "c9", ODD_NAME, "c10"],
+        "": ["spite", "c9", ODD_NAME, LONG_NAME, "c10"],
     }.items():
         type_query(browser, query)
         browser.run("document.getElementById('search').dispatchEvent(new Event('input'))")
@@ -190,13 +192,14 @@ def test_figures_of_the_page_are_those_of_the_records(browser, small):
                 ("the cat sat down", "a the hat sat"),
                 ("one two", "one too"),
                 ("well", SPITEFUL),
+                (LONG_REFERENCE, LONG_TEXT),
             ]
         ),
         start=word_errors("", ""),
     )
     tiles = browser.texts(".tile")
     assert f"{100 * total.rate:.2f}" in tiles[0] and str(total.errors) in tiles[2]
-    assert "1 of 4" in tiles[3]
+    assert "1 of 5" in tiles[3]
     assert browser.texts("table[role] tbody tr:nth-child(2) td.number") == [
         *("75.0\u2009%", "3\u2009/\u20094", "9.0", "55\u2009%")
     ]
@@ -208,8 +211,9 @@ def test_figures_of_the_page_are_those_of_the_records(browser, small):
     browser.run(
         """
         const svg = document.querySelector(".scatter"), box = svg.getBoundingClientRect();
+        const scale = box.width / svg.viewBox.baseVal.width;
         const [clientX, clientY] = [
-          box.left + arguments[0] * box.width / 360, box.top + arguments[1] * box.width / 360,
+          box.left + arguments[0] * scale, box.top + arguments[1] * scale,
         ];
         svg.dispatchEvent(new PointerEvent("click", { clientX, clientY }));
         """,
