@@ -41,6 +41,7 @@ from src.decoding.log_prob_set import LogProbSet
 from src.decoding.simulate import simulate
 from src.metrics import ErrorCounts, character_errors, word_errors
 from src.text_encoder import CTCTextEncoder, SentencePieceCTCTextEncoder, normalize_text
+from src.trainer.hub import run_path
 from src.trainer.log_probs import log_probs_of
 from src.utils.cores import available_cores
 from src.utils.entry_point import entry_point
@@ -129,7 +130,7 @@ def parse_arguments() -> argparse.Namespace:
     add = parser.add_argument
     add("--json", metavar="OUT", type=Path, required=True, help="file to write")
     add("--text", type=Path, help="sentences, one a line (.txt or .txt.xz), to simulate")
-    add("--run", type=Path, help="run folder whose model gives the log-probabilities")
+    add("--run", type=run_path, help="run folder or hf://USER/REPO that gives log-probabilities")
     add("--data", type=Path, help="with --run: folder of a part in LibriSpeech's layout")
     add("--lm", help="ARPA file; without it, only decoders without an LM run")
     add("--alpha", type=float, default=0.5, help="weight of the LM; default: 0.5")

@@ -29,6 +29,7 @@ from src.decoding.from_config import build_decoder
 from src.decoding.log_prob_set import LogProbSet
 from src.metrics import ErrorCounts, word_errors
 from src.text_encoder import CTCTextEncoder
+from src.trainer.hub import run_path
 from src.trainer.log_probs import log_probs_of
 from src.utils.entry_point import entry_point
 
@@ -46,7 +47,7 @@ def main() -> None:
         ]
     ).reshape(len(args.beam), len(args.alpha), len(args.beta))
 
-    out = args.out or args.run / "tune_lm"
+    out = args.out or (args.run if isinstance(args.run, Path) else Path()) / "tune_lm"
     out.mkdir(parents=True, exist_ok=True)
     write_grid(out / "grid.csv", args, wer)
     for beam, values in zip(args.beam, wer):
@@ -69,7 +70,7 @@ def parse_arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("run", metavar="RUN_DIR", type=Path, help="run folder that train.py wrote")
+    add("run", metavar="RUN_DIR", type=run_path, help="run folder, or hf://USER/REPO")
     add("--data", type=Path, required=True, help="folder of a part in LibriSpeech's layout")
     add("--lm", required=True, help="ARPA file")
     add("--decoder", default="beam_search_lm", help="of configs/decoder; default: beam_search_lm")
@@ -77,7 +78,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--beta", type=float, nargs="+", default=np.linspace(-1.0, 3.0, 9).tolist())
     add("--beam", type=int, nargs="+", default=[16], help="default: 16")
     add("--utterances", type=int, help="drawn with a fixed seed; default: all")
-    add("--out", type=Path, help="folder to write to; default: RUN_DIR/tune_lm")
+    add("--out", type=Path, help="folder to write to; default: RUN_DIR/tune_lm, or tune_lm")
     args = parser.parse_args()
     for name in ("alpha", "beta", "beam"):
         setattr(args, name, sorted(set(getattr(args, name))))

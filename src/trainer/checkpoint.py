@@ -163,7 +163,7 @@ def damage(checkpoint: Path, *files: str) -> str | None:
     try:
         checksums = json.loads((checkpoint / MANIFEST).read_text())["sha256"]
         for name in files:
-            if _sha256(checkpoint / name) != checksums[name]:
+            if file_sha256(checkpoint / name) != checksums[name]:
                 return f"{name} differs from what was written"
     except (OSError, ValueError, LookupError, TypeError) as error:
         return f"{type(error).__name__}: {error}"
@@ -203,7 +203,7 @@ def _saved_at(folder: Path) -> float:
         return folder.stat().st_mtime
 
 
-def _sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):
@@ -212,8 +212,9 @@ def _sha256(path: Path) -> str:
 
 
 def run_dir_of(checkpoint: Path) -> Path:
-    """`saved/demo` of `saved/demo/checkpoints/best`."""
-    return checkpoint.resolve().parent.parent
+    """`saved/demo` of `saved/demo/checkpoints/best`; itself, of a run folder laid flat (hub.py)."""
+    folder = checkpoint.resolve()
+    return folder if (folder / "config.yaml").is_file() else folder.parent.parent
 
 
 def load_weights(checkpoint: Path, model: nn.Module) -> None:

@@ -16,6 +16,7 @@ from src.decoding.log_prob_set import LogProbSet
 from src.text_encoder import CTCTextEncoder
 from src.trainer.checkpoint import WEIGHTS, find_checkpoint
 from src.trainer.device import choose_device
+from src.trainer.hub import local_run
 from src.trainer.pretrained import Pretrained, load_pretrained
 from src.utils.cache import user_cache
 
@@ -25,16 +26,17 @@ MAX_BATCH_SECONDS = 120.0
 def log_probs_of(
     run: str | Path, part: str | Path, limit: int | None = None, device: str = "auto"
 ) -> tuple[LogProbSet, CTCTextEncoder]:
-    """A run folder's (or a checkpoint's) log-probabilities of a corpus in LibriSpeech's layout.
+    """A recogniser's log-probabilities of a corpus in LibriSpeech's layout.
 
     Kept in `~/.cache/asr/log_probs` under a hash of the paths, sizes and times of the weights and
     the recordings.
 
     Args:
+        run: as `load_pretrained` takes it: a run folder, a checkpoint, hf://USER/REPO.
         part: the folder of a part, such as `data/LibriSpeech/dev-clean`.
         limit: as many utterances, drawn with a fixed seed; None for all.
     """
-    checkpoint = find_checkpoint(run, prefer=("best", "last"))
+    checkpoint = find_checkpoint(local_run(run), prefer=("best", "last"))
     pretrained = load_pretrained(checkpoint, choose_device(device))
     dataset = LibriSpeechDataset(
         Path(part).name,

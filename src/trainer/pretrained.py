@@ -14,6 +14,8 @@ from src.model import Conformer
 from src.text_encoder import CTCTextEncoder, load_text_encoder
 from src.trainer.checkpoint import find_checkpoint, load_weights, run_dir_of
 from src.trainer.device import to_device
+from src.trainer.hub import local_run
+from src.trainer.own_classes import refuse_foreign_targets
 from src.trainer.run_folder import read_run_config
 from src.transforms import Transforms
 from src.utils.errors import UserError
@@ -47,14 +49,22 @@ def frame_seconds(model: Conformer, transforms: Transforms) -> float:
 
 
 def load_pretrained(path: str | Path, device: torch.device | str = "cpu") -> Pretrained:
-    """`path` is a run folder (its best checkpoint, else its last) or a checkpoint folder."""
-    checkpoint = find_checkpoint(path, prefer=("best", "last"))
+    """`path` is a run folder (its best checkpoint, else its last), a checkpoint folder, or one on
+    the Hub, `hf://USER/REPO[@REVISION]`.
+
+    Nothing that comes with it is executed or unpickled, wherever it is from.
+
+    Raises:
+        UserError: it is not there, damaged, of another architecture, or its config names classes
+            that are not this repository's.
+    """
+    checkpoint = find_checkpoint(local_run(path), prefer=("best", "last"))
     run_dir = run_dir_of(checkpoint)
     config = read_run_config(run_dir)
     for part in ("model", "transforms"):
         if part not in config:
             raise UserError(f"{run_dir / 'config.yaml'} has no {part}; it is not a run's config")
-        _refuse_foreign_targets(OmegaConf.to_container(config[part]), run_dir)
+        refuse_foreign_targets(_as_written(config, part), run_dir / "config.yaml")
     text_encoder = load_text_encoder(run_dir / "text_encoder")
     model = instantiate(config.model, vocab_size=len(text_encoder))
     load_weights(checkpoint, model)
@@ -64,16 +74,7 @@ def load_pretrained(path: str | Path, device: torch.device | str = "cpu") -> Pre
     )
 
 
-def _refuse_foreign_targets(node: Any, run_dir: Path) -> None:
-    """A run folder may come from anyone: its config may name this repository's classes only."""
-    if isinstance(node, dict):
-        target = str(node.get("_target_", "src."))
-        if not target.startswith("src."):
-            raise UserError(
-                f"{run_dir / 'config.yaml'} asks for {target}, which is not part of this "
-                "repository; a run folder may name classes in src only"
-            )
-        node = list(node.values())
-    if isinstance(node, list):
-        for child in node:
-            _refuse_foreign_targets(child, run_dir)
+def _as_written(config: DictConfig, part: str) -> Any:
+    """A part in plain dicts and lists, its interpolations unresolved."""
+    plain: Any = OmegaConf.to_container(config, resolve=False)
+    return plain[part]
