@@ -49,7 +49,7 @@ def main() -> None:
     if args.step and args.step not in kept:
         raise UserError(f"step {args.step} was not kept; there are {sorted(kept)}")
     device = choose_device(args.device)
-    pretrained = load_pretrained(folder, device)
+    pretrained = load_pretrained(folder, device, augment=True)
     criterion = instantiate(pretrained.config.loss).to(device)
     precision = args.precision or pretrained.config.trainer.precision
     for number in [args.step] if args.step else sorted(kept):

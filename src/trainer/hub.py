@@ -75,12 +75,14 @@ def _download(repo: str, revision: str | None, uri: str) -> Path:
         reason = first_line(error)
     except errors.LocalEntryNotFoundError as error:
         cause = error.__cause__
-        if isinstance(cause, errors.HfHubHTTPError):
+        if constants.is_offline_mode():
+            reason = "HF_HUB_OFFLINE is set"
+        elif isinstance(cause, errors.HfHubHTTPError):
             reason = f"{constants.ENDPOINT} answers {cause.response.status_code}"
-        else:
+        elif isinstance(cause, errors.HTTPError):
             reason = f"{constants.ENDPOINT} cannot be reached"
-            if constants.is_offline_mode():
-                reason = "HF_HUB_OFFLINE is set"
+        else:
+            reason = first_line(cause or error)
         reason += f", and {constants.HF_HUB_CACHE} does not have it whole"
     except (errors.HfHubHTTPError, errors.HTTPError, OSError) as error:
         reason = first_line(error)

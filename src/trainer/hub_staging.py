@@ -1,6 +1,6 @@
 """What of a run folder goes to the Hub: what inference needs and what was measured, no more.
 
-config.yaml           without this machine's paths, the tracker's settings and the augmentations
+config.yaml           without this machine's paths and the tracker's settings
 text_encoder/         as it is
 model.safetensors     of one checkpoint
 manifest.json         its SHA-256 and step
@@ -87,17 +87,13 @@ def stage(
 
 
 def public_config(config: dict[str, Any]) -> dict[str, Any]:
-    """A run's resolved config as others may see it and can load it.
+    """A run's resolved config as others may see it.
 
     Paths below `data_dir` and `save_dir` begin with `data` and `saved`; of any other path of this
-    machine the last part is left. Augmentations, of no use to inference, may want folders that
-    others do not have.
+    machine the last part is left.
     """
     own = {str(config[name]): new for name, new in OWN_FOLDERS.items() if config.get(name)}
     public = _without_paths({name: config[name] for name in config if name != "writer"}, own)
-    for kind in ("wave_augmentations", "spec_augmentations"):
-        if kind in public["transforms"]:
-            public["transforms"][kind] = {}
     if "trainer" in public:
         public["trainer"].update(resume=None, resume_from=None)
     return public

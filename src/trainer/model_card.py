@@ -147,9 +147,7 @@ def _metadata(
         EvalResult(
             task_type=TASK,
             task_name="Automatic Speech Recognition",
-            dataset_type=_dataset_id(config, split),
-            dataset_name=dataset_name(config, split) or split,
-            dataset_split=split,
+            **_dataset(config, split),
             metric_type=metric,
             metric_name=f"{metric.upper()} ({decoder})",
             metric_value=float(_percent(rates[metric])),
@@ -162,14 +160,27 @@ def _metadata(
         license=license_name,
         pipeline_tag=TASK,
         tags=[TASK, "ctc", "conformer", "speech"],
-        datasets=LIBRISPEECH if _dataset_id(config, "train") == LIBRISPEECH else None,
+        datasets=LIBRISPEECH if _is_librispeech(dataset_name(config, "train")) else None,
         metrics=["wer", "cer"],
         model_name=repo.rpartition("/")[2],
         eval_results=results or None,
     ).to_yaml()
 
 
-def _dataset_id(config: dict[str, Any], split: str) -> str:
-    """The Hub's name of the corpus; of one that it does not have, the name of the split."""
-    name = dataset_name(config, split) or ""
-    return LIBRISPEECH if name.startswith("LibriSpeech ") else split
+def _is_librispeech(name: str | None) -> bool:
+    return bool(name and name.startswith("LibriSpeech "))
+
+
+def _dataset(config: dict[str, Any], split: str) -> dict[str, Any]:
+    """An `EvalResult`'s names of the data: the Hub's own of LibriSpeech's official parts."""
+    name = dataset_name(config, split) or split
+    part = name.removeprefix("LibriSpeech ")
+    if _is_librispeech(name) and part in ("dev-clean", "dev-other", "test-clean", "test-other"):
+        kind, _, speakers = part.partition("-")
+        return {
+            "dataset_type": LIBRISPEECH,
+            "dataset_name": name,
+            "dataset_config": speakers,
+            "dataset_split": {"dev": "validation", "test": "test"}[kind],
+        }
+    return {"dataset_type": split, "dataset_name": name, "dataset_split": split}

@@ -41,6 +41,9 @@ def refuse_foreign_targets(node: Any, where: object) -> None:
 def _is_own_module(target: Any) -> bool:
     if not isinstance(target, str) or not target.startswith("src."):
         return False
-    found = find_target(target, "run")
+    try:
+        found = find_target(target, "")
+    except UserError:  # there is no such thing, or it cannot be imported
+        return False
     is_module = isinstance(found, type) and issubclass(found, nn.Module)
     return is_module and found.__module__.startswith("src.")

@@ -48,11 +48,17 @@ def frame_seconds(model: Conformer, transforms: Transforms) -> float:
     return model.subsampling.factor * transforms.log_mel.hop_seconds
 
 
-def load_pretrained(path: str | Path, device: torch.device | str = "cpu") -> Pretrained:
+def load_pretrained(
+    path: str | Path, device: torch.device | str = "cpu", augment: bool = False
+) -> Pretrained:
     """`path` is a run folder (its best checkpoint, else its last), a checkpoint folder, or one on
     the Hub, `hf://USER/REPO[@REVISION]`.
 
     Nothing that comes with it is executed or unpickled, wherever it is from.
+
+    Args:
+        augment: with the augmentations of its training. Inference has no use for them, and they
+            may want folders of noise that are not on this machine.
 
     Raises:
         UserError: it is not there, damaged, of another architecture, or its config names classes
@@ -61,20 +67,18 @@ def load_pretrained(path: str | Path, device: torch.device | str = "cpu") -> Pre
     checkpoint = find_checkpoint(local_run(path), prefer=("best", "last"))
     run_dir = run_dir_of(checkpoint)
     config = read_run_config(run_dir)
-    for part in ("model", "transforms"):
-        if part not in config:
-            raise UserError(f"{run_dir / 'config.yaml'} has no {part}; it is not a run's config")
-        refuse_foreign_targets(_as_written(config, part), run_dir / "config.yaml")
+    parts: Any = OmegaConf.to_container(config, resolve=False)
+    for name in ("model", "transforms"):
+        if name not in parts:
+            raise UserError(f"{run_dir / 'config.yaml'} has no {name}; it is not a run's config")
+        refuse_foreign_targets(parts[name], run_dir / "config.yaml")
+    if not augment:
+        for kind in ("wave_augmentations", "spec_augmentations"):
+            parts["transforms"].pop(kind, None)
     text_encoder = load_text_encoder(run_dir / "text_encoder")
-    model = instantiate(config.model, vocab_size=len(text_encoder))
+    model = instantiate(parts["model"], vocab_size=len(text_encoder))
     load_weights(checkpoint, model)
-    transforms = instantiate(config.transforms)
+    transforms = instantiate(parts["transforms"])
     return Pretrained(
         model.to(device).eval(), transforms.to(device).eval(), text_encoder, config, run_dir
     )
-
-
-def _as_written(config: DictConfig, part: str) -> Any:
-    """A part in plain dicts and lists, its interpolations unresolved."""
-    plain: Any = OmegaConf.to_container(config, resolve=False)
-    return plain[part]

@@ -82,8 +82,9 @@ def run_dir(tmp_path_factory):
     torch.manual_seed(0)
     save_checkpoint(folder / "checkpoints" / "best", instantiate(config.model, vocab_size=29), {})
     CTCTextEncoder().save(folder / "text_encoder")
+    OmegaConf.resolve(config)
     parts = OmegaConf.create({name: config[name] for name in ("model", "transforms")})
-    OmegaConf.save(parts, folder / "config.yaml", resolve=True)
+    OmegaConf.save(parts, folder / "config.yaml")
     return folder
 
 
