@@ -28,13 +28,14 @@ from src.utils.entry_point import entry_point
 @entry_point
 def main() -> None:
     args = parse_arguments()
+    what = (args.repo, args.license, args.summary, args.revision)
     if args.dry_run:
-        names = stage(args.run, args.dry_run, args.repo, args.license, args.summary)
+        names = stage(args.run, args.dry_run, *what)
         print(f"{args.dry_run}: {', '.join(names)}; nothing was uploaded")
         return
     check_token()
     with TemporaryDirectory() as folder:
-        stage(args.run, Path(folder), args.repo, args.license, args.summary)
+        stage(args.run, Path(folder), *what)
         url = upload(Path(folder), args.repo, args.revision, args.message, args.private)
     revision = f"@{args.revision}" if args.revision else ""
     print(f"{url}\ninferencer.from_pretrained={SCHEME}{args.repo}{revision}")

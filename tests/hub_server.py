@@ -28,6 +28,7 @@ class HubServer(http.server.ThreadingHTTPServer):
     Attributes:
         asked: method and path of each request, in order.
         fetched: files of repositories that were asked for.
+        answer: status and error code to give to every request, in place of what it asks for.
         leaked: requests to the store that told it the token.
     """
 
@@ -42,6 +43,7 @@ class HubServer(http.server.ThreadingHTTPServer):
         self.asked: list[tuple[str, str]] = []
         self.fetched: set[str] = set()
         self.leaked: list[str] = []
+        self.answer: tuple[int, str] | None = None
 
     def create(self, name: str, private: bool = False) -> Repo:
         self.repos[name] = Repo(private)
@@ -82,6 +84,10 @@ class HubHandler(http.server.BaseHTTPRequestHandler):
         else:
             self.body = self.rfile.read(length)
         self.server.asked.append((self.command, path))
+        if self.server.answer:
+            status, code = self.server.answer
+            self.refuse(status, "as the test wants it", code)
+            return
         for method, pattern, answer in ROUTES:
             if method == self.command.replace("HEAD", "GET") and (
                 match := re.fullmatch(pattern, path)

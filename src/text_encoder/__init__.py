@@ -21,7 +21,7 @@ def load_text_encoder(folder: str | Path) -> CTCTextEncoder:
     try:
         kind = json.loads((Path(folder) / "text_encoder.json").read_text())["type"]
         return _TYPES[kind].load(folder)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, LookupError, TypeError, RuntimeError) as error:  # sentencepiece's
         raise UserError(
             f"{folder} holds no readable text encoder ({error!r}); name a run folder that "
             "train.py wrote"

@@ -32,7 +32,12 @@ OWN_FOLDERS = {"data_dir": "data", "save_dir": "saved"}
 
 
 def stage(
-    run: str | Path, folder: Path, repo: str, license_name: str | None, summary: Path | None = None
+    run: str | Path,
+    folder: Path,
+    repo: str,
+    license_name: str | None = None,
+    summary: Path | None = None,
+    revision: str | None = None,
 ) -> list[str]:
     """Writes into `folder`, which is empty or absent, all that is to be published of `run`.
 
@@ -40,6 +45,8 @@ def stage(
 
     Args:
         run: a run folder (its best checkpoint, else its last), or a checkpoint folder.
+        repo, revision: `USER/REPO` and branch that the card's commands name.
+        license_name: an identifier of the Hub's list, such as `cc-by-4.0`; None grants none.
         summary: what was measured, if not the run's own `summary.json`.
 
     Returns:
@@ -81,6 +88,7 @@ def stage(
             for name in config["transforms"].get(kind) or {}
         ],
         code=_code_version(run_dir),
+        revision=revision,
     )
     (folder / "README.md").write_text(card, encoding="utf-8")
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())

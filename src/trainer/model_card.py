@@ -7,13 +7,15 @@ from typing import Any
 
 import yaml
 
+from src.trainer.hub import SCHEME
+
 LIBRISPEECH = "openslr/librispeech_asr"
 TASK = "automatic-speech-recognition"
 TEMPLATE = """\
 # {name}
 
-A Conformer trained with CTC for speech recognition: {parameters:,} parameters, {sample_rate} Hz,
-{vocabulary}.
+A Conformer trained with CTC for speech recognition: {parameters:,} parameters, audio of
+{sample_rate} Hz in, {vocabulary} out.
 
 ## Measured
 
@@ -24,14 +26,14 @@ A Conformer trained with CTC for speech recognition: {parameters:,} parameters, 
 In a checkout of the repository that trained it:
 
 ```bash
-python inference.py inferencer.from_pretrained=hf://{repo} datasets.test.audio_dir=DIR
+python inference.py inferencer.from_pretrained={address} datasets.test.audio_dir=DIR
 ```
 
 or in Python
 
 ```python
 from src.trainer import Transcriber
-t = Transcriber.from_pretrained("hf://{repo}")
+t = Transcriber.from_pretrained("{address}")
 t("a.wav").text
 ```
 
@@ -43,7 +45,7 @@ The weights are safetensors and loading them executes nothing of this repository
 
 ## Decoders
 
-The settings behind the figures above; the whole recipe is `config.yaml`.
+Settings of those that the training evaluated with; the whole recipe is `config.yaml`.
 
 ```yaml
 {decoders}```
@@ -60,6 +62,7 @@ def model_card(
     step: int | None,
     augmentations: Sequence[str],
     code: str | None,
+    revision: str | None = None,
 ) -> str:
     """Markdown with the Hub's metadata at its top.
 
@@ -70,10 +73,10 @@ def model_card(
         step: optimizer steps behind the weights, if known.
         augmentations: names of those that training used.
         code: commit of the repository that trained it, if known.
+        revision: the branch that the commands name; None for main.
     """
-    trained_on = dataset_name(config, "train")
     facts = {
-        "data": trained_on,
+        "data": dataset_name(config, "train"),
         "checkpoint chosen on": dataset_name(config, "val"),
         "optimizer steps": step and f"{step:,}",
         "augmentations": ", ".join(augmentations),
@@ -81,7 +84,7 @@ def model_card(
     }
     body = TEMPLATE.format(
         name=repo.rpartition("/")[2],
-        repo=repo,
+        address=f"{SCHEME}{repo}@{revision}" if revision else f"{SCHEME}{repo}",
         parameters=parameters,
         sample_rate=config["transforms"]["log_mel"].get("sample_rate", 16000),
         vocabulary=_vocabulary(config),
@@ -115,7 +118,7 @@ def _percent(rate: float) -> str:
 
 def _table(config: dict[str, Any], summary: dict[str, Any]) -> str:
     lines = [
-        "| split | data | decoder | WER % | 95% interval | CER % | utterances |",
+        "| split | data | decoder | WER % | 95% interval of WER | CER % | utterances |",
         "|---|---|---|--:|:-:|--:|--:|",
     ]
     for split, decoder, rates in _measured(summary):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
@@ -69,16 +70,33 @@ def load_pretrained(
     config = read_run_config(run_dir)
     parts: Any = OmegaConf.to_container(config, resolve=False)
     for name in ("model", "transforms"):
-        if name not in parts:
+        if not isinstance(parts.get(name), dict):
             raise UserError(f"{run_dir / 'config.yaml'} has no {name}; it is not a run's config")
         refuse_foreign_targets(parts[name], run_dir / "config.yaml")
     if not augment:
         for kind in ("wave_augmentations", "spec_augmentations"):
             parts["transforms"].pop(kind, None)
     text_encoder = load_text_encoder(run_dir / "text_encoder")
-    model = instantiate(parts["model"], vocab_size=len(text_encoder))
+    model = _build(parts, "model", run_dir, vocab_size=len(text_encoder))
     load_weights(checkpoint, model)
-    transforms = instantiate(parts["transforms"])
+    transforms = _build(parts, "transforms", run_dir)
     return Pretrained(
         model.to(device).eval(), transforms.to(device).eval(), text_encoder, config, run_dir
     )
+
+
+def _build(parts: dict[str, Any], name: str, run_dir: Path, **more: Any) -> Any:
+    """The module that a part of the config describes."""
+    path = run_dir / "config.yaml"
+    try:
+        module = instantiate(parts[name], **more)
+    except InstantiationException as error:
+        if isinstance(error.__cause__, UserError):
+            raise error.__cause__ from None
+        reason = error.__cause__ or str(error).splitlines()[0]
+        raise UserError(f"the {name} of {path} cannot be built: {reason}") from error
+    if not isinstance(module, torch.nn.Module):
+        raise UserError(
+            f"the {name} of {path} names no class by _target_; it is not a run's config"
+        )
+    return module

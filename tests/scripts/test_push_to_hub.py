@@ -210,6 +210,8 @@ def test_a_second_push_may_go_to_a_branch(push, whole_run, hub_server):
     assert code == 0, complaint
     assert f"hf://{REPO}@averaged" in printed
     assert hub_server.files(REPO) == first
+    card = hub_server.files(REPO, "averaged")["README.md"].decode()
+    assert f"from_pretrained=hf://{REPO}@averaged " in card, "its commands are of this branch"
     loaded = load_pretrained(f"hf://{REPO}@averaged").model.state_dict()
     assert all(torch.equal(loaded[name], value) for name, value in changed.items())
 

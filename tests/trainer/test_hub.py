@@ -50,7 +50,7 @@ def staged(tmp_path_factory):
     """A small recogniser that has learnt nothing, as push_to_hub.py would publish it."""
     folder = tmp_path_factory.mktemp("hub")
     run = make_run(folder / "run", CTCTextEncoder())
-    stage(run, folder / "staged", REPO, None)
+    stage(run, folder / "staged", REPO)
     return folder / "staged"
 
 
@@ -147,7 +147,7 @@ def test_subwords_come_with_their_model(hub_server, tmp_path):
         ["the quick brown fox jumps over a lazy dog", "it was working in the end"] * 20
     )
     run = make_run(tmp_path / "run", encoder)
-    stage(run, tmp_path / "staged", REPO, None)
+    stage(run, tmp_path / "staged", REPO)
     hub_server.create(REPO)
     hub_server.commit(REPO, contents(tmp_path / "staged"))
     loaded = load_pretrained(URI)
@@ -249,6 +249,51 @@ def test_an_interpolation_cannot_bring_a_target_in_after_the_check(repo, staged,
     assert not trace.exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("config.yaml", b"\x00"),
+        ("config.yaml", b"- model"),
+        ("config.yaml", b"model: 3\ntransforms: 4\n"),
+        ("config.yaml", b"model: {_target_: src.model.Conformer, n: 1}\ntransforms: {a: 1}\n"),
+        ("config.yaml", b"!!python/object/apply:os.system ['true']"),
+        ("text_encoder/text_encoder.json", b"{"),
+        ("text_encoder/text_encoder.json", b"[]"),
+        ("text_encoder/text_encoder.json", b'{"type": ["characters"]}'),
+        ("text_encoder/text_encoder.json", b'{"type": "characters", "alphabet": 3}'),
+        ("text_encoder/text_encoder.json", b'{"type": "sentencepiece"}'),
+        ("manifest.json", b"[]"),
+    ],
+)
+def test_nonsense_in_a_repository_is_said_in_a_sentence(repo, name, content):
+    repo(name, content)
+    with pytest.raises(UserError) as raised:
+        load_pretrained(URI)
+    said = {"config.yaml": "config.yaml", "manifest.json": "is damaged"}
+    assert said.get(name, "text encoder") in str(raised.value)
+
+
+def test_a_subword_model_of_nonsense_is_refused(repo, hub_server):
+    description = {"type": "sentencepiece", "vocab_size": 40, "model_type": "unigram"}
+    repo("text_encoder/text_encoder.json", json.dumps(description).encode())
+    repo("text_encoder/sentencepiece.model", b"nonsense")
+    with pytest.raises(UserError, match="no readable text encoder"):
+        load_pretrained(URI)
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ((500, ""), r"http\S+ answers 500, and \S+ does not have it whole$"),
+        ((403, "GatedRepo"), rf"access to {REPO} must be asked for at http\S+/{REPO}$"),
+    ],
+)
+def test_a_hub_that_refuses_is_said_in_a_sentence(repo, hub_server, answer, said):
+    hub_server.answer = answer
+    with pytest.raises(UserError, match=said):
+        load_pretrained(URI)
+
+
 def test_every_module_that_the_configs_name_is_ours():
     for path in sorted((ROOT / "configs").glob("*/*.yaml")):
         if path.parent.name in ("model", "augmentation", "transforms"):
@@ -261,9 +306,7 @@ def test_an_address_stays_as_it_is_on_a_command_line():
     assert run_path("saved/demo") == Path("saved/demo")
 
 
-def test_inference_py_in_a_real_process_reads_the_hub_then_the_cache(
-    repo, hub_server, staged, tmp_path, monkeypatch
-):
+def test_inference_py_in_a_real_process_reads_the_hub(repo, staged, tmp_path):
     audio = tmp_path / "audio"
     audio.mkdir()
     noise = np.random.default_rng(0).normal(0, 0.1, 16000)
