@@ -1,6 +1,7 @@
 """Fine-tuning: a new run that starts from another one's weights and text encoder.
 
 python train.py trainer.init_from=saved/RUN datasets=manifest optimizer.lr=2e-4
+python train.py trainer.init_from=hf://USER/REPO datasets=manifest optimizer.lr=2e-4
 """
 
 from __future__ import annotations
@@ -11,15 +12,17 @@ from torch import nn
 
 from src.text_encoder import CTCTextEncoder, load_text_encoder
 from src.trainer.checkpoint import find_checkpoint, load_weights, run_dir_of
+from src.trainer.hub import local_run
 
 
 def find_initial(path: str) -> Path:
-    """The best checkpoint of a run folder, else its last; or the checkpoint that `path` names.
+    """The best checkpoint of a run folder, else its last; or the checkpoint that `path` names; or
+    that of a repository on the Hub.
 
     Raises:
         UserError: there is none, or it is damaged.
     """
-    return find_checkpoint(path, prefer=("best", "last"))
+    return find_checkpoint(local_run(path), prefer=("best", "last"))
 
 
 def initial_text_encoder(path: str) -> CTCTextEncoder:

@@ -77,6 +77,7 @@ def model_card(
     """
     facts = {
         "data": dataset_name(config, "train"),
+        "began from the weights of": (config.get("trainer") or {}).get("init_from"),
         "checkpoint chosen on": dataset_name(config, "val"),
         "optimizer steps": step and f"{step:,}",
         "augmentations": ", ".join(augmentations),

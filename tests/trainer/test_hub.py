@@ -19,11 +19,13 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from src.text_encoder import CTCTextEncoder, SentencePieceCTCTextEncoder
+from src.trainer.build import build_trainer
 from src.trainer.checkpoint import save_checkpoint
 from src.trainer.hub import local_run, run_path
 from src.trainer.hub_staging import stage
 from src.trainer.own_classes import refuse_foreign_targets
 from src.trainer.pretrained import load_pretrained
+from src.trainer.run_folder import open_run_folder
 from src.utils.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -89,6 +91,13 @@ class Planted:
 
     def __reduce__(self):
         return (open, (self.trace, "w"))
+
+
+def test_a_new_run_may_begin_from_the_hubs_weights(repo, staged, compose_tiny, tmp_path):
+    config = compose_tiny(f"trainer.init_from={URI}", "model.dropout=0.0")
+    trainer = build_trainer(config, open_run_folder(config))
+    expected = safetensors.torch.load_file(staged / "model.safetensors")
+    assert same(trainer.model.state_dict(), expected)
 
 
 def test_only_what_inference_needs_is_fetched_and_nothing_runs(repo, hub_server, staged, tmp_path):
