@@ -1,6 +1,6 @@
 """Publishes a run folder on the Hugging Face Hub: weights, config, text encoder, model card.
 
-    python scripts/push_to_hub.py saved/RUN USER/REPO --dry-run /tmp/staged   # look at it first
+    python scripts/push_to_hub.py saved/RUN USER/REPO --dry-run staged        # look at it first
     hf auth login                                                             # or HF_TOKEN=...
     python scripts/push_to_hub.py saved/RUN USER/REPO --license cc-by-4.0
     python scripts/push_to_hub.py saved/RUN/checkpoints/average USER/REPO --revision averaged
