@@ -103,7 +103,7 @@ def _draw_waveform(axes: Axes, sound: Sound, scale: Scale, small: bool = False) 
     low, high = [part.min() for part in parts], [part.max() for part in parts]
     axes.fill_between(np.linspace(0, seconds, len(parts)), low, high, color=BLUE, linewidth=0.5)
     axes.set_ylim(-1.05 * scale.amplitude, 1.05 * scale.amplitude)
-    axes.set_ylabel("amplitude")
+    axes.set_ylabel("level")
     _style(axes, scale, small)
 
 
