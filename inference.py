@@ -4,8 +4,10 @@ python inference.py datasets.test.audio_dir=DIR inferencer.from_pretrained=saved
 python inference.py datasets.test.audio_dir=DIR datasets.test.transcription_dir=TEXTS \
     inferencer.from_pretrained=saved/RUN                    # and score the transcripts
 python inference.py datasets=librispeech_test inferencer.from_pretrained=saved/RUN
+python inference.py datasets.test.audio_dir=list.txt 'inferencer.formats=[srt,vtt,ctm]' ...
 torchrun --nproc-per-node=4 inference.py ...                # shared by four processes
 
+Called again after it was stopped, it goes on where it stopped; inferencer.resume=false does not.
 Model, text encoder and features come from the run folder. The exit code is 3 if some
 recordings could not be read; the others are transcribed all the same.
 """
@@ -20,6 +22,7 @@ from src.metrics import format_table
 from src.trainer import Inferencer
 from src.trainer.build import build_datasets, build_metrics
 from src.trainer.config_checks import check_inference
+from src.trainer.decoder_settings import known_by
 from src.trainer.device import choose_device
 from src.trainer.distributed import is_main, on_main, process_group
 from src.trainer.pretrained import load_pretrained
@@ -39,7 +42,7 @@ def main(config: DictConfig) -> int:
         settings = dict(config.inferencer)
         pretrained = load_pretrained(settings.pop("from_pretrained"), choose_device(config.device))
         metrics = build_metrics(config.metrics, pretrained.text_encoder, pretrained.frame_seconds)
-        inferencer = Inferencer(pretrained, metrics, **settings)
+        inferencer = Inferencer(pretrained, metrics, decoders=known_by(config), **settings)
         rate = pretrained.transforms.log_mel.sample_rate
 
         summaries, failures = {}, []
@@ -47,10 +50,9 @@ def main(config: DictConfig) -> int:
             summaries[split], failed = inferencer.transcribe(split, dataset)
             failures += failed
         if is_main():
-            if any("wer" in rates for summary in summaries.values() for rates in summary.values()):
-                print(format_table(summaries))
+            print(format_table(summaries))
             for failure in failures:
-                print(f"failed: {failure['path']}: {failure['error']}")
+                print(f"failed: {failure['error']}".encode(errors="replace").decode())
     return EXIT_SOME_FAILED if failures else 0
 
 

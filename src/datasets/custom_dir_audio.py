@@ -1,12 +1,14 @@
-"""A folder of recordings to transcribe, with or without reference transcripts.
+"""A folder or a list of recordings to transcribe, with or without reference transcripts.
 
 CustomDirAudioDataset("recordings")
+CustomDirAudioDataset("recordings.txt")                   # a path a line
 CustomDirAudioDataset("recordings", transcription_dir="transcripts")
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import unicodedata
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -21,21 +23,28 @@ from src.utils.files import scan_files
 
 logger = logging.getLogger(__name__)
 
+LIST_EXTENSIONS = (".txt", ".lst")
+
 
 class CustomDirAudioDataset(BaseDataset):
-    """Recordings in `audio_dir` at any depth, sorted by path.
+    """Recordings in `audio_dir` at any depth, sorted by path; or those of a list, in its order.
+
+    In a list (`.txt` or `.lst`) each line is a path, absolute or from the list's folder; empty
+    lines and those that start with # are passed over, a recording that is named twice is one.
+    Its recordings are then named as if the folder that holds them all had been given.
 
     `utterance_id` is the path below `audio_dir` without its extension (with it, where two
     recordings differ in nothing else). A transcript is the `.txt` at the same place below
     `transcription_dir`, or else the only one of that name anywhere in it; recordings without
     one have `text` None.
 
-    A recording whose header cannot be read is no row but an entry of `failures`
-    (`{"path", "error"}`), so that the others are transcribed; damage behind an intact header
-    shows when the item is read.
+    A recording that is missing or whose header cannot be read is no row but an entry of
+    `failures` (`{"utterance_id", "path", "error", "position"}`, the last among all that were
+    found), so that the others are transcribed; damage behind an intact header shows when the item
+    is read.
 
     Args:
-        audio_dir: a folder, or one audio file.
+        audio_dir: a folder, one audio file, or a list of paths.
         transcription_dir: a folder of `.txt` files in UTF-8; may be `audio_dir` itself.
         options: as for `BaseDataset`.
 
@@ -52,17 +61,17 @@ class CustomDirAudioDataset(BaseDataset):
     ) -> None:
         root, names = _find_audio(Path(audio_dir))
         texts = _read_texts(names, Path(transcription_dir)) if transcription_dir else {}
-        self.failures: list[dict[str, str]] = []
+        self.failures: list[dict[str, Any]] = []
         index: list[Row] = []
-        for name, utterance_id, (seconds, error) in zip(
-            names, _utterance_ids(names), _read_headers([root / name for name in names])
+        headers = _read_headers([root / name for name in names])
+        for position, (name, utterance_id, (seconds, error)) in enumerate(
+            zip(names, _utterance_ids(names), headers)
         ):
-            path = str(root / name)
+            row = {"utterance_id": utterance_id, "path": str(root / name)}
             if error is None:
-                row = {"utterance_id": utterance_id, "path": path, "text": texts.get(name)}
-                index.append({**row, "duration": seconds, "speaker": ""})
+                index.append({**row, "text": texts.get(name), "duration": seconds, "speaker": ""})
             else:
-                self.failures.append({"path": path, "error": error})
+                self.failures.append({**row, "error": error, "position": position})
         if self.failures:
             logger.warning(
                 "%s: %d of %d recordings cannot be read: %s",
@@ -82,14 +91,34 @@ class CustomDirAudioDataset(BaseDataset):
 def _find_audio(audio_dir: Path) -> tuple[Path, list[str]]:
     """The folder that names are relative to, and the names of the recordings below it."""
     if audio_dir.is_file():
+        if audio_dir.suffix.lower() in LIST_EXTENSIONS:
+            return _read_list(audio_dir)
         return audio_dir.parent, [audio_dir.name]
     if not audio_dir.is_dir():
         raise UserError(f"audio_dir {audio_dir} does not exist: give a folder of recordings.")
-    names = [name for name in scan_files(audio_dir) if name.lower().endswith(AUDIO_EXTENSIONS)]
+    dangling: list[str] = []
+    found = sorted([*scan_files(audio_dir, dangling), *dangling])
+    names = [name for name in found if name.lower().endswith(AUDIO_EXTENSIONS)]
     if not names:
         extensions = " ".join(AUDIO_EXTENSIONS)
         raise UserError(f"audio_dir {audio_dir} has no recordings ({extensions}).")
     return audio_dir, names
+
+
+def _read_list(path: Path) -> tuple[Path, list[str]]:
+    # names are bytes to the system; those that are no UTF-8 come through as they are
+    lines = path.read_text(encoding="utf-8", errors="surrogateescape").removeprefix("\ufeff")
+    folder = os.path.abspath(path.parent)  # noqa: PTH100 - resolve() would follow links
+    listed = [line.strip() for line in lines.splitlines()]
+    paths = [
+        os.path.normpath(os.path.join(folder, line))  # noqa: PTH118
+        for line in listed
+        if line and not line.startswith("#")
+    ]
+    if not paths:
+        raise UserError(f"{path} lists no recordings: write a path a line.")
+    root = os.path.commonpath([os.path.dirname(name) for name in paths])  # noqa: PTH120
+    return Path(root), [os.path.relpath(name, root) for name in dict.fromkeys(paths)]
 
 
 def _utterance_ids(names: list[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from torch.utils.data import Dataset
@@ -11,15 +12,26 @@ from src.utils.errors import UserError
 
 
 class TolerantDataset(Dataset):
-    """Gives `{"path", "utterance_id", "error"}` for an utterance that cannot be read."""
+    """Some of a dataset's utterances, by their `positions` in it; all by default.
 
-    def __init__(self, dataset: Any) -> None:
+    Gives `{"path", "utterance_id", "error"}` for an utterance that cannot be read.
+    """
+
+    def __init__(self, dataset: Any, positions: Sequence[int] | None = None) -> None:
         self.dataset = dataset
+        self.positions = range(len(dataset)) if positions is None else positions
+
+    @property
+    def durations(self) -> list[float]:
+        """Seconds of each."""
+        durations = self.dataset.durations
+        return [durations[position] for position in self.positions]
 
     def __len__(self) -> int:
-        return len(self.dataset)
+        return len(self.positions)
 
-    def __getitem__(self, position: int) -> dict[str, Any]:
+    def __getitem__(self, item: int) -> dict[str, Any]:
+        position = self.positions[item]
         try:
             return self.dataset[position]
         except UserError as error:

@@ -20,6 +20,7 @@ def error_rates(words: Sequence[ErrorCounts], characters: Sequence[ErrorCounts])
         "wer": total.rate,
         "wer_interval": list(interval_of(words)),
         "cer": sum(characters, start=ErrorCounts()).rate,
+        "cer_interval": list(interval_of(characters)),
         "utterances": total.utterances,
         "words": total.reference_length,
         "substitutions": total.substitutions,

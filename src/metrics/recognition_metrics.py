@@ -56,6 +56,7 @@ class RecognitionMetrics:
     def reset(self) -> None:
         self._results: dict[str, list[UtteranceResult]] = {name: [] for name in self.decoders}
         self._decode_seconds: dict[str, float] = defaultdict(float)
+        self._decoded_seconds = 0.0
 
     def update(self, batch: Mapping[str, Any]) -> dict[str, list[list[Any]]]:
         """Decode a batch with every decoder and score it where it has references.
@@ -67,28 +68,47 @@ class RecognitionMetrics:
         Returns:
             Each decoder's hypotheses: name -> for each of B, best first.
         """
+        n_bests = self.decode(batch["log_probs"], batch["log_prob_length"])
+        self.add(n_bests, batch)
+        return n_bests
+
+    def decode(self, log_probs: Tensor, log_prob_length: Tensor) -> dict[str, list[list[Any]]]:
+        """Each decoder's hypotheses of log_probs [B, T, V], lengths [B]; its time is counted."""
         n_bests = {}
-        log_probs, log_prob_length = batch["log_probs"], batch["log_prob_length"]
         for name, decoder in self.decoders.items():
             _wait_for(log_probs.device)  # or the model's own time would count as decoding
             started = time.perf_counter()
-            n_bests[name] = hypotheses = decoder(log_probs, log_prob_length)
+            n_bests[name] = decoder(log_probs, log_prob_length)
             self._decode_seconds[name] += time.perf_counter() - started
+        return n_bests
 
+    def add(
+        self,
+        n_bests: Mapping[str, list[list[Any]]],
+        batch: Mapping[str, Any],
+        decoded_here: bool = True,
+    ) -> None:
+        """Scores hypotheses, best first, of a batch's utterances (`text`, `utterance_id`, ...).
+
+        Those of an earlier call (`decoded_here` False) took no time of this one's.
+        """
+        for name in self.decoders:
             self._results[name] += [
                 _score(best_first[0], **utterance)
-                for best_first, utterance in zip(hypotheses, _utterances(batch), strict=True)
+                for best_first, utterance in zip(n_bests[name], _utterances(batch), strict=True)
             ]
-        return n_bests
+        if decoded_here:
+            self._decoded_seconds += sum(batch["duration"])
 
     def pool(self, gather: Callable[[Any], list[Any]]) -> None:
         """Puts together what several processes have; `gather` gives each one's part to all.
 
         Decoding seconds are then those of all processes together.
         """
-        parts = gather((self._results, dict(self._decode_seconds)))
+        parts = gather((self._results, dict(self._decode_seconds), self._decoded_seconds))
         self.reset()
-        for results, seconds in parts:
+        for results, seconds, decoded_seconds in parts:
+            self._decoded_seconds += decoded_seconds
             for name in self.decoders:
                 self._results[name] += results[name]
                 self._decode_seconds[name] += seconds.get(name, 0.0)
@@ -106,7 +126,7 @@ class RecognitionMetrics:
         results = self._in_order(name)
         timing = {
             "decode_seconds": round(self._decode_seconds[name], 3),
-            "audio_seconds": round(sum(result.duration for result in results), 3),
+            "audio_seconds": round(self._decoded_seconds, 3),
         }
         words = [result.words for result in results if result.words is not None]
         characters = [result.characters for result in results if result.characters is not None]

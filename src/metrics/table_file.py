@@ -15,7 +15,8 @@ def write_table(rows: Sequence[Mapping[str, Any]], path: Path | str) -> None:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
+    # a file's name is bytes: one that is no UTF-8 is written as it is
+    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]) if rows else [])
         if rows:
             writer.writeheader()

@@ -27,6 +27,8 @@ from src.trainer.device import choose_device
 from src.trainer.inferencer import Inferencer
 from src.trainer.initial_weights import find_initial
 from src.trainer.settings import check_settings
+from src.trainer.transcript_files import check_formats
+from src.trainer.windows import check_windows
 from src.utils.errors import UserError
 from src.utils.signatures import check_arguments, check_targets, find_target
 
@@ -76,6 +78,9 @@ def check_inference(config: DictConfig) -> None:
     _check_names_and_types(plain)
     check_arguments(Inferencer, settings, "inferencer", also=["from_pretrained"])
     _of_dataloader(settings["max_batch_seconds"], None, settings["num_workers"], part="inferencer")
+    with _said_of("inferencer"):
+        check_windows(settings["window_seconds"], settings["overlap_seconds"])
+        check_formats(settings["formats"])
     _check_datasets(plain["datasets"])
     _check_decoders(plain["metrics"])
 

@@ -2,38 +2,51 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import shutil
+import math
 import time
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from src.datasets import BaseDataset, Collate, DurationBatchSampler
 from src.datasets.tolerant import TolerantCollate, TolerantDataset
-from src.decoding import Word
+from src.decoding import Hypothesis
 from src.metrics import RecognitionMetrics, update_summary, write_table
 from src.trainer.distributed import all_gather, is_main, on_main, rank, world_size
+from src.trainer.fingerprint import fingerprint_of
+from src.trainer.journal import Journal, finish_journal, open_journal
 from src.trainer.pretrained import Pretrained
+from src.trainer.recognizer import Recognizer
+from src.trainer.transcript import Record, Transcript
+from src.trainer.transcript_files import check_formats, write_files
+from src.utils.audio_stream import AudioFile, AudioSource, Waveform
+from src.utils.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-TRANSCRIPTS_SHOWN = 10
-
 
 class Inferencer:
-    """Transcribes datasets into `save_dir/<split>/`.
+    """Transcribes datasets into `save_dir/<split>/`, which is written as recordings are finished.
 
-    `transcripts.jsonl` has a line an utterance, in the dataset's order: its hypothesis from the
-    first decoder, or the reason why there is none. `text/` has a file each. Where references
-    exist, `predictions.csv` and `save_dir/summary.json` have every decoder's errors.
+    `transcripts.jsonl` has a line an utterance: its hypothesis from the first decoder (and what
+    the `others` say, where there are several), or the reason why there is none. They come in the
+    dataset's order once all are done. `text/` has a file each, and so have `srt/`, `vtt/` and
+    `ctm/`, where `formats` name them. `save_dir/summary.json` has how many, how long and how fast;
+    where references exist, it has every decoder's errors, and `predictions.csv` each utterance's.
+
+    Recordings up to `window_seconds` are heard whole, in batches; longer ones in windows (see
+    `src.trainer.windows`). A second call goes on where the first stopped (see
+    `src.trainer.journal`), unless `resume` is False.
 
     Under `torchrun` each rank transcribes its share; what is written is the same.
+
+    Args:
+        decoders: what the metrics' decoders were built from, in plain values; by this a second
+            call knows them again.
     """
 
     def __init__(
@@ -43,64 +56,163 @@ class Inferencer:
         save_dir: str | Path,
         max_batch_seconds: float = 120.0,
         num_workers: int = 1,
+        window_seconds: float = 30.0,
+        overlap_seconds: float = 6.0,
+        formats: Sequence[str] = (),
+        resume: bool = True,
+        decoders: Mapping[str, Any] | None = None,
     ) -> None:
+        check_formats(formats)
         self.pretrained = pretrained
         self.metrics = metrics
+        self.recognizer = Recognizer(
+            pretrained, metrics.decode, window_seconds, overlap_seconds, max_batch_seconds
+        )
         self.save_dir = Path(save_dir)
         self.max_batch_seconds = max_batch_seconds
         self.num_workers = num_workers
+        self.formats = list(formats)
+        self.resume = resume
+        self.settings = {
+            "model": fingerprint_of(pretrained),
+            "decoder": decoders if decoders is not None else list(metrics.decoders),
+            "window": [window_seconds, overlap_seconds],
+        }
 
-    def transcribe(self, split: str, dataset: BaseDataset) -> tuple[dict[str, Any], list[dict]]:
-        """The split's summary (see `RecognitionMetrics.summary`) and its failures."""
+    def transcribe(self, split: str, dataset: BaseDataset) -> tuple[dict[str, Any], list[Record]]:
+        """The split's summary and its failures.
+
+        The summary has `recordings` (how many, how long, how fast) beside what
+        `RecognitionMetrics.summary` says of each decoder.
+        """
         folder = self.save_dir / split
-        on_main(_remove_texts_of_earlier_call, folder)
         started = time.perf_counter()
         self.metrics.reset()
-        records: dict[str, dict[str, Any]] = {}
-        with torch.inference_mode():
-            for batch, unreadable in tqdm(
-                self._loader(dataset), split, disable=None if is_main() else True
-            ):
-                records.update({item["utterance_id"]: item for item in unreadable})
-                if batch is not None:
-                    batch = self.pretrained.process_batch(batch)
-                    batch["hypotheses"] = self.metrics.update(batch)
-                    records.update(self._write_texts(batch, folder / "text"))
+        done = on_main(open_journal, folder, self.settings, dataset, self.resume)
+        records = self._take_over(done, dataset, folder) if is_main() else {}
+        left = [
+            position
+            for position, row in enumerate(dataset.index)
+            if row["utterance_id"] not in done
+        ]
+        with (
+            Journal(folder, rank()) as journal,
+            tqdm(total=len(left), desc=split, disable=None if is_main() else True) as progress,
+        ):
+            for finished in self._transcribed(dataset, left):
+                for record in finished:
+                    if "error" not in record:
+                        write_files(record, folder, self.formats)
+                journal.write(finished)
+                records.update({record["utterance_id"]: record for record in finished})
+                progress.update(len(finished) * world_size())
         self.metrics.pool(all_gather)
         records = {name: record for part in all_gather(records) for name, record in part.items()}
-        elapsed = time.perf_counter() - started
-
         in_order = [records[row["utterance_id"]] for row in dataset.index]
-        transcribed = [record for record in in_order if "error" not in record]
-        failures = [
-            *getattr(dataset, "failures", []),
-            *(record for record in in_order if "error" in record),
-        ]
-        seconds = sum(record["duration"] for record in transcribed)
-        on_main(self._write_report, split, transcribed + failures)
-        logger.info(
-            "%s: %d recordings, %.1f minutes of audio in %.1f s (%.0fx real time), %d failed; "
-            "see %s",
-            *(split, len(transcribed), seconds / 60, elapsed, seconds / elapsed),
-            *(len(failures), folder),
-        )
-        return self.metrics.summary(), failures
+        for failure in sorted(getattr(dataset, "failures", []), key=lambda row: row["position"]):
+            without_position = {key: failure[key] for key in ("utterance_id", "path", "error")}
+            in_order.insert(failure["position"], without_position)
+        new = [record for record in in_order if record["utterance_id"] not in done]
+        recordings = _recordings(in_order, new, time.perf_counter() - started)
+        summary = {**self.metrics.summary(), "recordings": recordings}
+        on_main(self._finish, split, in_order, summary)
+        return summary, [record for record in in_order if "error" in record]
 
-    def _write_report(self, split: str, lines: list[dict[str, Any]]) -> None:
+    def _finish(self, split: str, records: list[Record], summary: dict[str, Any]) -> None:
+        """Writes what is of all the records together, in their order."""
         folder = self.save_dir / split
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / "transcripts.jsonl").open("w", encoding="utf-8") as file:
-            file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-        summary = self.metrics.summary()
+        finish_journal(folder, records)
         if any("wer" in rates for rates in summary.values()):
             write_table(self.metrics.rows(), folder / "predictions.csv")
         update_summary(self.save_dir / "summary.json", split, summary)
 
-    def _loader(self, dataset: BaseDataset) -> DataLoader:
+    def _transcribed(self, dataset: BaseDataset, left: list[int]) -> Iterator[list[Record]]:
+        """The records of this rank's share, as they are finished: a batch, or a long recording."""
+        longest = self.recognizer.window_seconds
+        durations = dataset.durations
+        for batch, unreadable in self._loader(
+            dataset, [position for position in left if durations[position] <= longest]
+        ):
+            if unreadable:
+                yield unreadable
+            if batch is not None:
+                n_bests = self.recognizer.batch(batch)
+                best = {
+                    name: [n_best[0] for n_best in of_batch] for name, of_batch in n_bests.items()
+                }
+                yield self._records(best, batch)
+        long = [position for position in left if durations[position] > longest]
+        for position in long[rank() :: world_size()]:
+            yield [self._long(dataset, position)]
+
+    def _long(self, dataset: BaseDataset, position: int) -> Record:
+        row = dataset.index[position]
+        try:
+            best, duration = self.recognizer.recording(_source(dataset, position))
+        except UserError as error:
+            return {**{key: row[key] for key in ("path", "utterance_id")}, "error": str(error)}
+        batch = {key: [row[key]] for key in ("utterance_id", "path", "text")}
+        [record] = self._records(
+            {name: [hypothesis] for name, hypothesis in best.items()},
+            {**batch, "duration": [duration]},
+        )
+        return record
+
+    def _records(self, best: dict[str, list[Hypothesis]], batch: dict[str, Any]) -> list[Record]:
+        """Lines of transcripts.jsonl, from each decoder's hypotheses of the batch's utterances."""
+        self.metrics.add(
+            {name: [[hypothesis] for hypothesis in found] for name, found in best.items()}, batch
+        )
+        first, *others = best
+        records = []
+        for position, hypothesis in enumerate(best[first]):
+            reference = batch["text"][position]
+            record = {
+                "utterance_id": batch["utterance_id"][position],
+                "path": batch["path"][position],
+                **Transcript.of(hypothesis, batch["duration"][position]).record(),
+            }
+            if others:
+                record["others"] = {
+                    name: {"text": best[name][position].text, "score": best[name][position].score}
+                    for name in others
+                }
+            records.append(record if reference is None else {**record, "reference": reference})
+        return records
+
+    def _take_over(
+        self, done: dict[str, Record], dataset: BaseDataset, folder: Path
+    ) -> dict[str, Record]:
+        """Records of an earlier call, with this call's references and formats."""
+        first, *others = self.metrics.decoders
+        taken = {}
+        for row in dataset.index if done else ():
+            if row["utterance_id"] not in done:
+                continue
+            record = {**done[row["utterance_id"]], "reference": row["text"]}
+            said = {first: record, **record.get("others", {})}
+            self.metrics.add(
+                {name: [[_hypothesis(said[name])]] for name in (first, *others)},
+                {
+                    **{key: [row[key]] for key in ("utterance_id", "path", "text")},
+                    "duration": [record["duration"]],
+                },
+                decoded_here=False,
+            )
+            if record["reference"] is None:
+                del record["reference"]
+            write_files(record, folder, self.formats, missing_only=True)
+            taken[record["utterance_id"]] = record
+        return taken
+
+    def _loader(self, dataset: BaseDataset, positions: list[int]) -> Iterable[Any]:
+        if not positions:
+            return ()
+        tolerant = TolerantDataset(dataset, positions)
         return DataLoader(
-            TolerantDataset(dataset),
+            tolerant,
             batch_sampler=DurationBatchSampler(
-                dataset,
+                tolerant,
                 self.max_batch_seconds,
                 shuffle=False,
                 rank=rank(),
@@ -110,37 +222,29 @@ class Inferencer:
             num_workers=self.num_workers,
         )
 
-    def _write_texts(self, batch: dict[str, Any], folder: Path) -> dict[str, dict[str, Any]]:
-        """One .txt an utterance; returns each utterance's line of transcripts.jsonl."""
-        best = [n_best[0] for n_best in next(iter(batch["hypotheses"].values()))]
-        records = {}
-        for name, path, duration, reference, hypothesis in zip(
-            *(batch[key] for key in ("utterance_id", "path", "duration", "text")), best
-        ):
-            file = folder / f"{name}.txt"
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(hypothesis.text + "\n", encoding="utf-8")
-            records[name] = {
-                "utterance_id": name,
-                "path": path,
-                "duration": round(duration, 3),
-                "text": hypothesis.text,
-                "score": hypothesis.score,
-                "words": [_within(word, duration) for word in hypothesis.words],
-                **({} if reference is None else {"reference": reference}),
-            }
-        return records
+
+def _source(dataset: BaseDataset, position: int) -> AudioSource:
+    row = dataset.index[position]
+    if "packed" in row:
+        return Waveform(dataset[position]["audio"], dataset.sample_rate)
+    return AudioFile(row["path"])
 
 
-def _remove_texts_of_earlier_call(folder: Path) -> None:
-    """They may be of other recordings."""
-    if (folder / "transcripts.jsonl").exists():
-        shutil.rmtree(folder / "text", ignore_errors=True)
+def _hypothesis(said: Mapping[str, Any]) -> Hypothesis:
+    score = -math.inf if said["score"] is None else said["score"]
+    return Hypothesis(said["text"], score, score)
 
 
-def _within(word: Word, duration: float) -> dict[str, Any]:
-    """The word as a dict, its times in ms; the last frame may reach beyond the recording."""
-    line = asdict(word)
-    for name in ("start", "end"):
-        line[name] = round(min(line[name], duration), 3)
-    return line
+def _recordings(records: list[Record], new: list[Record], seconds: float) -> dict[str, Any]:
+    """Counts over all records; time and speed of this call, which heard the `new` ones."""
+    failed = sum("error" in record for record in records)
+    heard = sum(record.get("duration", 0.0) for record in new)
+    return {
+        "transcribed": len(records) - failed,
+        "failed": failed,
+        "done_before": len(records) - len(new),
+        "audio_seconds": round(heard, 3),
+        "seconds": round(seconds, 3),
+        # seconds of work for a second of audio: below 1 is faster than speech
+        "real_time_factor": round(seconds / heard, 5) if heard else None,
+    }

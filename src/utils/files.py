@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from pathlib import Path
 
 
-def scan_files(folder: Path) -> dict[str, os.stat_result]:
+def scan_files(folder: Path, dangling: list[str] | None = None) -> dict[str, os.stat_result]:
     """Path relative to `folder` -> `stat` of each file, sorted; hidden names are passed over.
 
-    Symbolic links are followed, a folder that is reached twice is read once.
+    Symbolic links are followed, a folder that is reached twice is read once. Links to nothing or
+    to themselves are put into `dangling`, where one wants to know of them.
     """
     files: dict[str, os.stat_result] = {}
     seen_folders: set[tuple[int, int]] = set()
@@ -24,10 +26,18 @@ def scan_files(folder: Path) -> dict[str, os.stat_result]:
             for entry in entries:
                 if entry.name.startswith("."):
                     continue
-                if entry.is_dir():
-                    scan(entry.path, f"{prefix}{entry.name}/")
-                elif entry.is_file():
-                    files[prefix + entry.name] = entry.stat()
+                try:
+                    if entry.is_dir():
+                        scan(entry.path, f"{prefix}{entry.name}/")
+                    elif entry.is_file():
+                        files[prefix + entry.name] = entry.stat()
+                    elif dangling is not None and not Path(entry.path).exists():
+                        dangling.append(prefix + entry.name)
+                except OSError as error:
+                    if error.errno != errno.ELOOP:
+                        raise
+                    if dangling is not None:
+                        dangling.append(prefix + entry.name)
 
     scan(str(folder), "")
     return dict(sorted(files.items()))

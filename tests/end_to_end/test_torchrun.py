@@ -86,5 +86,5 @@ def test_two_processes_transcribe_what_one_does(trained, recordings, run_command
         }
         for folder in (tmp_path / "one", tmp_path / "two")
     )
-    assert len(one) == 8 + 1
+    assert len(one) == 8 + 2, "texts, transcripts.jsonl, call.json"
     assert two == one
