@@ -61,7 +61,7 @@ def open_audio(path: str | Path) -> soundfile.SoundFile:
             raise UserError(f"{path} is no file: give the recording itself or remove it.")
         raise UserError(f"{path} does not exist: check the path or remove it from the data.")
     try:
-        file = soundfile.SoundFile(os.fsencode(path))
+        file = _Sequential(os.fsencode(path))
     except (soundfile.LibsndfileError, OSError) as error:
         raise _unreadable(path, error) from None
     slowest, fastest = SAMPLE_RATES
@@ -72,6 +72,17 @@ def open_audio(path: str | Path) -> soundfile.SoundFile:
             "recording; export it again or remove it."
         )
     return file
+
+
+class _Sequential(soundfile.SoundFile):
+    """Read from its start to its end.
+
+    `SoundFile` seeks to where it is after each read. An mp3 then goes on with another sound: what
+    its decoder carries from frame to frame is lost.
+    """
+
+    def seekable(self) -> bool:
+        return False
 
 
 def mono_blocks(file: soundfile.SoundFile) -> Iterator[Tensor]:

@@ -9,8 +9,18 @@ import pytest
 import soundfile
 import torch
 from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+from safetensors.torch import save_file
+
+from src.text_encoder import CTCTextEncoder
+from src.trainer.checkpoint import contiguous_weights
 
 CONFIGS = str(Path(__file__).parents[2] / "configs")
+TINY_MODEL = [
+    *("model.d_model=16", "model.n_layers=1", "model.n_heads=2", "model.kernel_size=3"),
+    *("model.subsampling_channels=4", "device=cpu", "run_name=x"),
+]
 PITCHES = {"a": 300, "b": 900, "c": 2000}
 
 
@@ -68,3 +78,22 @@ def compose_tiny(tiny_overrides, tmp_path):
             return compose(command, overrides=tiny_overrides(tmp_path, run_name, *overrides))
 
     return compose_config
+
+
+@pytest.fixture(scope="session")
+def untrained(tmp_path_factory):
+    """A checkpoint of a tiny model that has learnt nothing: it says much, of any recording."""
+    run_dir = tmp_path_factory.mktemp("untrained") / "run"
+    checkpoint = run_dir / "checkpoints" / "last"
+    checkpoint.mkdir(parents=True)
+    with initialize_config_dir(CONFIGS, version_base=None):
+        config = compose("onebatchtest", overrides=TINY_MODEL)
+    text_encoder = CTCTextEncoder("abc' ")
+    text_encoder.save(run_dir / "text_encoder")
+    torch.manual_seed(1)
+    model = instantiate(config.model, vocab_size=len(text_encoder))
+    with torch.no_grad():
+        model.head.weight *= 30  # sure of itself
+    save_file(contiguous_weights(model), checkpoint / "model.safetensors")
+    (run_dir / "config.yaml").write_text(OmegaConf.to_yaml(config, resolve=True))
+    return checkpoint
