@@ -20,7 +20,7 @@ from tests.datasets.conftest import SUBTYPES
 from tests.trainer.test_inferencer import inferencer, lines
 
 FORMATS = list(SUBTYPES)
-EACH = 20  # of a format and a kind of damage
+EACH = 24  # of a format and a kind of damage
 
 
 def healthy_bytes(folder: Path) -> dict[str, bytes]:
@@ -138,7 +138,7 @@ def test_damage_stays_where_it_is(untrained, tmp_path, monkeypatch, capsys):
     folder.mkdir()
     written = write_damaged(folder)
     damaged = sum(count for kind, count in written.items() if kind != "healthy")
-    assert damaged >= 500
+    assert damaged >= 550
     made = inferencer(untrained, tmp_path / "out", max_batch_seconds=20)
     dataset = CustomDirAudioDataset(str(folder))
     made.transcribe("test", dataset)
@@ -153,7 +153,7 @@ def test_damage_stays_where_it_is(untrained, tmp_path, monkeypatch, capsys):
             assert Path(record["path"]).name in record["error"]
             assert "\n" not in record["error"]
         else:
-            assert 0 < record["duration"] < 60, record["path"]
+            assert 0 <= record["duration"] < 60, record["path"]
     with capsys.disabled():
         print()
         for kind, counts in kinds.items():
