@@ -173,10 +173,7 @@ class Inferencer:
                 **Transcript.of(hypothesis, batch["duration"][position]).record(),
             }
             if others:
-                record["others"] = {
-                    name: {"text": best[name][position].text, "score": best[name][position].score}
-                    for name in others
-                }
+                record["others"] = {name: _said(best[name][position]) for name in others}
             records.append(record if reference is None else {**record, "reference": reference})
         return records
 
@@ -228,6 +225,11 @@ def _source(dataset: BaseDataset, position: int) -> AudioSource:
     if "packed" in row:
         return Waveform(dataset[position]["audio"], dataset.sample_rate)
     return AudioFile(row["path"])
+
+
+def _said(hypothesis: Hypothesis) -> dict[str, Any]:
+    score = float(hypothesis.score)
+    return {"text": hypothesis.text, "score": round(score, 4) if math.isfinite(score) else None}
 
 
 def _hypothesis(said: Mapping[str, Any]) -> Hypothesis:

@@ -19,6 +19,7 @@ from typing import Any
 from src.datasets import BaseDataset
 from src.trainer.transcript import Record, json_line
 from src.utils.atomic_file import write_text_atomically
+from src.utils.errors import UserError
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +57,8 @@ def open_journal(
 
     Nothing is lost: where earlier records are not taken over, since the `settings` (plain values,
     by name) or the recordings are others, or `resume` is False, the folder is first moved aside as
-    it is, to `<folder>.1`, `<folder>.2`, ...; that is logged.
+    it is, to `<folder>.1`, `<folder>.2`, ...; that is logged. Raises `UserError` where `folder`
+    cannot be written.
     """
     settings = json.loads(json.dumps(settings))
     stamps = {row["utterance_id"]: _stamp(row) for row in dataset.index}
@@ -77,9 +79,15 @@ def open_journal(
         )
     elif kept:
         logger.info("%s: %d of %d are done already", folder, len(kept), len(stamps))
-    folder.mkdir(parents=True, exist_ok=True)
-    # first the records, then what they are of: in between they are of the earlier call still
-    finish_journal(folder, kept.values())
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # first the records, then what they are of: in between they are of the earlier call still
+        finish_journal(folder, kept.values())
+    except (PermissionError, FileExistsError, NotADirectoryError) as error:
+        raise UserError(
+            f"{folder} cannot be written ({error.strerror}); set inferencer.save_dir to a folder "
+            "that can"
+        ) from None
     write_text_atomically(folder / CALL, json.dumps({"settings": settings, "files": stamps}))
     return kept
 

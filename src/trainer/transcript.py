@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from src.decoding import Hypothesis, Word
@@ -39,14 +39,19 @@ class Transcript:
     def record(self) -> Record:
         """Plain values for JSON; times in ms."""
         words = [
-            {**asdict(word), "start": round(word.start, 3), "end": round(word.end, 3)}
+            {
+                "text": word.text,
+                "start": round(word.start, 3),
+                "end": round(word.end, 3),
+                "confidence": round(word.confidence, 5),
+            }
             for word in self.words
         ]
         return {
             "duration": round(self.duration, 3),
             "text": self.text,
-            "score": self.score if math.isfinite(self.score) else None,
-            "confidence": self.confidence,
+            "score": round(self.score, 4) if math.isfinite(self.score) else None,
+            "confidence": None if self.confidence is None else round(self.confidence, 5),
             "words": words,
         }
 

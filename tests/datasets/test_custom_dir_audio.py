@@ -41,6 +41,46 @@ def test_a_single_file(tmp_path):
     assert list(texts_by_id(dataset)) == ["one"]
 
 
+def test_a_list_of_files_in_its_order(tmp_path):
+    """From its own folder, wherever one stands; names that are used for outputs stay inside."""
+    write_tone(tmp_path / "lists/b.wav")
+    write_tone(tmp_path / "a b/é.flac")
+    listed = tmp_path / "lists" / "mine.LST"
+    listed.write_text(
+        f"\ufeff# two of them\n\n ../a b/é.flac \n{tmp_path}/lists/b.wav\nb.wav\n", "utf-8"
+    )
+    dataset = CustomDirAudioDataset(str(listed))
+    assert list(texts_by_id(dataset)) == ["a b/é", "lists/b"]
+    assert len(dataset[0]["audio"]) == 8000
+
+
+def test_what_a_list_names_and_is_not_there_is_a_failure_in_its_place(tmp_path):
+    write_tone(tmp_path / "b.wav")
+    (tmp_path / "folder").mkdir()
+    listed = tmp_path / "list.txt"
+    listed.write_text("a.wav\nb.wav\nfolder\nx\0.wav\n" + "n" * 300 + ".wav\n")
+    dataset = CustomDirAudioDataset(str(listed))
+    assert [row["utterance_id"] for row in dataset.index] == ["b"]
+    assert [failure["position"] for failure in dataset.failures] == [0, 2, 3, 4]
+    assert "a.wav does not exist" in dataset.failures[0]["error"]
+    assert "folder is no file" in dataset.failures[1]["error"]
+    listed.write_text("\n# nothing\n")
+    with pytest.raises(UserError, match=r"list\.txt lists no recordings"):
+        CustomDirAudioDataset(str(listed))
+
+
+def test_links_to_nothing_and_to_themselves_are_failures(tmp_path):
+    write_tone(tmp_path / "good.wav")
+    (tmp_path / "dangling.wav").symlink_to(tmp_path / "nowhere.wav")
+    (tmp_path / "loop.wav").symlink_to(tmp_path / "loop.wav")
+    (tmp_path / "loop").symlink_to(tmp_path)
+    (tmp_path / "notes").symlink_to(tmp_path / "nowhere")
+    dataset = CustomDirAudioDataset(str(tmp_path))
+    assert list(texts_by_id(dataset)) == ["good"]
+    assert [failure["utterance_id"] for failure in dataset.failures] == ["dangling", "loop"]
+    assert [failure["position"] for failure in dataset.failures] == [0, 2]
+
+
 def test_same_stem_twice_keeps_the_extension(tmp_path):
     for name in ("a.wav", "a.flac", "b.wav", "sub/a.wav"):
         write_tone(tmp_path / name)

@@ -107,6 +107,10 @@ IMPOSSIBLE = [
 INFERENCE = [
     ("inferencer.num_workers=-1", "inferencer: num_workers=-1: use 0 or more"),
     ("inferencer.max_batch_seconds=0", "inferencer: max_batch_seconds=0: use a positive number"),
+    ("inferencer.formats=[srt,doc]", "inferencer: formats=doc is unknown; choose from srt, vtt"),
+    ("inferencer.formats=srt", "inferencer.formats"),
+    ("inferencer.window_seconds=0", "inferencer: window_seconds=0: use 1 or more"),
+    ("inferencer.overlap_seconds=20", "inferencer: overlap_seconds=20: use 0.4 to half of"),
     ("+inferencer.num_worker=1", "did you mean inferencer.num_workers?"),
     ("metrics=beam metrics.beam_search.beam_size=0", "metrics.beam_search: beam_size is 0"),
     ("+datasets.test.part=x", "there is no setting datasets.test.part"),

@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 import logging
 import os
+import runpy
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +21,8 @@ from src.decoding import ArgmaxDecoder
 from src.metrics import RecognitionMetrics
 from src.trainer import Inferencer, Transcriber
 from src.trainer.pretrained import load_pretrained
+from src.utils.errors import UserError
+from tests.trainer.ranks import on_ranks
 
 ROOT = Path(__file__).parents[2]
 
@@ -48,6 +52,18 @@ def inferencer(checkpoint, out, decoders=("argmax",), **options):
 
 def lines(path):
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def assert_alike(records, expected):
+    """The same but for rounding, which depends on what else is in a batch."""
+    close = {"score", "confidence"}
+    for record, other in zip(records, expected, strict=True):
+        assert {k: v for k, v in record.items() if k not in close | {"words"}} == {
+            k: v for k, v in other.items() if k not in close | {"words"}
+        }
+        assert [record[name] for name in close] == pytest.approx([other[name] for name in close])
+        for word, same in zip(record["words"], other["words"], strict=True):
+            assert word == {**same, "confidence": pytest.approx(same["confidence"], abs=1e-3)}
 
 
 def transcribed_ids(inferencer, monkeypatch):
@@ -163,52 +179,73 @@ def test_every_decoders_words_outlive_a_second_call(untrained, folder, tmp_path)
     assert record["others"]["two"]["text"] == record["text"]
 
 
-def test_a_killed_process_has_lost_nothing_that_it_wrote(untrained, tmp_path):
-    """SIGKILL in the middle; another process goes on and ends with what one has that is left be."""
+def test_a_killed_process_has_lost_nothing_that_it_wrote(untrained, tmp_path, monkeypatch, capfd):
+    """SIGKILL in the middle; the next call goes on and ends with what one has that is left be."""
     folder = tmp_path / "in"
     for number in range(60):
         write_noise(folder / f"u{number:02}.wav", 0.2 + 0.01 * number, seed=number)
     write_noise(folder / "long.wav", 9)
-
-    def start(out):
-        command = [
-            *(sys.executable, "inference.py", f"datasets.test.audio_dir={folder}"),
-            *(f"inferencer.from_pretrained={untrained}", f"inferencer.save_dir={out}"),
-            *("inferencer.max_batch_seconds=0.5", "inferencer.num_workers=0", "device=cpu"),
-            *("inferencer.window_seconds=4", "inferencer.overlap_seconds=1.6"),
-        ]
-        return subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )  # fmt: skip
-
+    command = [
+        *("inference.py", f"datasets.test.audio_dir={folder}", "device=cpu"),
+        *(f"inferencer.from_pretrained={untrained}", f"inferencer.save_dir={tmp_path / 'out'}"),
+        *("inferencer.max_batch_seconds=0.5", "inferencer.num_workers=0"),
+        *("inferencer.window_seconds=4", "inferencer.overlap_seconds=1.6"),
+    ]
     journal = tmp_path / "out/test/transcripts.jsonl"
-    process = start(tmp_path / "out")
-    while not journal.exists() or journal.read_bytes().count(b"\n") < 5:
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.001)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    process.stdout.close()
-    process.stderr.close()
+    with subprocess.Popen(
+        [sys.executable, *command], cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    ) as process:
+        while not journal.exists() or journal.read_bytes().count(b"\n") < 5:
+            assert process.poll() is None
+            time.sleep(0.001)
+        process.send_signal(signal.SIGKILL)
     written = lines(journal)
     assert 5 <= len(written) < 61
     for record in written:
         text = tmp_path / "out/test/text" / f"{record['utterance_id']}.txt"
         assert text.read_text() == record["text"] + "\n"
 
-    process = start(tmp_path / "out")
-    printed, said = process.communicate()
-    assert process.returncode == 0, said
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr("sys.argv", command)
+    capfd.readouterr()
+    runpy.run_path("inference.py", run_name="__main__")
+    printed, said = capfd.readouterr()
     assert f"{len(written)} of 61 are done already" in said
     assert f"61 transcribed, 0 failed, {len(written)} of them before" in printed
     records = lines(journal)
     made = inferencer(untrained, tmp_path / "whole", max_batch_seconds=0.5)
     made.transcribe("test", CustomDirAudioDataset(str(folder)))
-    assert records == lines(tmp_path / "whole/test/transcripts.jsonl")
+    assert_alike(records, lines(tmp_path / "whole/test/transcripts.jsonl"))
     assert [record["utterance_id"] for record in records] == [
         "long", *(f"u{n:02}" for n in range(60))
     ]  # fmt: skip
+
+
+def on_one_of_two(checkpoint, folder, out):
+    inferencer(checkpoint, out).transcribe("test", CustomDirAudioDataset(str(folder)))
+
+
+def test_two_processes_go_on_from_what_one_and_three_have_written(untrained, folder, tmp_path):
+    """Long recordings are shared too; a killed rank's journal is read like the first's."""
+    on_one_of_two(untrained, folder, tmp_path / "one")
+    whole = (tmp_path / "one/test/transcripts.jsonl").read_bytes().splitlines(keepends=True)
+    shutil.copytree(tmp_path / "one", tmp_path / "two")
+    first, second, _, _, third, _ = whole
+    (tmp_path / "two/test/transcripts.jsonl").write_bytes(first)
+    (tmp_path / "two/test/transcripts.1.jsonl").write_bytes(second[:-20])
+    (tmp_path / "two/test/transcripts.2.jsonl").write_bytes(third)
+    on_ranks(2, on_one_of_two, untrained, folder, tmp_path / "two")
+    assert_alike(lines(tmp_path / "two/test/transcripts.jsonl"), list(map(json.loads, whole)))
+    summary = json.loads((tmp_path / "two/summary.json").read_text())["test"]["recordings"]
+    assert (summary["transcribed"], summary["done_before"]) == (6, 2)
+    assert not list((tmp_path / "two/test").glob("transcripts.*.jsonl"))
+
+
+def test_a_folder_that_cannot_be_written_is_named(untrained, folder, tmp_path):
+    (tmp_path / "file").write_text("")
+    made = inferencer(untrained, tmp_path / "file")
+    with pytest.raises(UserError, match="file/test cannot be written"):
+        made.transcribe("test", CustomDirAudioDataset(str(folder)))
 
 
 def test_a_list_of_files_with_one_missing(untrained, tmp_path):
