@@ -15,8 +15,10 @@ def fingerprint_of(pretrained: Pretrained) -> str:
     A second for a gigabyte of weights.
     """
     digest = hashlib.blake2b(digest_size=16)
-    config = [OmegaConf.to_yaml(pretrained.config[part]) for part in ("model", "transforms")]
-    digest.update(repr([config, pretrained.text_encoder.vocab]).encode())
+    # augmentations are of training; a copy on another machine may lack their folders
+    config = pretrained.config
+    said = [OmegaConf.to_container(config.model), config.transforms.get("log_mel")]
+    digest.update(repr([*said, pretrained.text_encoder.vocab]).encode())
     for name, weights in sorted(pretrained.model.state_dict().items()):
         digest.update(name.encode())
         digest.update(weights.detach().cpu().contiguous().numpy().tobytes())
