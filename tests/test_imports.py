@@ -9,7 +9,7 @@ SRC = Path(__file__).parents[1] / "src"
 MAY_IMPORT = {
     "trainer": {
         *("datasets", "transforms", "model", "loss", "decoding", "metrics", "logger"),
-        *("text_encoder", "utils"),
+        *("report", "text_encoder", "utils"),
     },
     "datasets": {"text_encoder", "utils"},
     "transforms": {"utils"},

@@ -16,6 +16,7 @@ from src.datasets import BaseDataset, Collate, DurationBatchSampler
 from src.datasets.tolerant import TolerantCollate, TolerantDataset
 from src.decoding import Hypothesis
 from src.metrics import RecognitionMetrics, update_summary, write_table
+from src.report import write_report
 from src.trainer.distributed import all_gather, is_main, on_main, rank, world_size
 from src.trainer.fingerprint import fingerprint_of
 from src.trainer.journal import Journal, finish_journal, open_journal
@@ -37,6 +38,7 @@ class Inferencer:
     dataset's order once all are done. `text/` has a file each, and so have `srt/`, `vtt/` and
     `ctm/`, where `formats` name them. `save_dir/summary.json` has how many, how long and how fast;
     where references exist, it has every decoder's errors, and `predictions.csv` each utterance's.
+    `report.html` is all of it for people: sorted, searched, compared and listened to.
 
     Recordings up to `window_seconds` are heard whole, in batches; longer ones in windows (see
     `src.trainer.windows`). A second call goes on where the first stopped (see
@@ -125,6 +127,8 @@ class Inferencer:
         if any("wer" in rates for rates in summary.values()):
             write_table(self.metrics.rows(), folder / "predictions.csv")
         update_summary(self.save_dir / "summary.json", split, summary)
+        decoders = {name: summary[name] for name in self.metrics.decoders}
+        write_report(records, decoders, folder / "report.html", split)
 
     def _transcribed(self, dataset: BaseDataset, left: list[int]) -> Iterator[list[Record]]:
         """The records of this rank's share, as they are finished: a batch, or a long recording."""
