@@ -37,7 +37,7 @@ def test_every_decoder_is_scored_on_the_same_recordings(
     done = transcribe(run_command, trained, recordings, tmp_path, "metrics=beam_lm", f"lm={lm}")
     assert done.returncode == 0, done.stderr
     scored = json.loads((tmp_path / "summary.json").read_text())["test"]
-    assert list(scored) == ["pyctcdecode_lm", "beam_search_lm", "argmax"]
+    assert list(scored) == ["pyctcdecode_lm", "beam_search_lm", "argmax", "recordings"]
     for name, rates in scored.items():
         assert (rates["utterances"], rates["wer"]) == (8, 0.0), name
         assert name in done.stdout
