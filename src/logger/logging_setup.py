@@ -9,7 +9,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 _FILE_LINE = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
-_TALKATIVE = ("filelock", "fsspec", "matplotlib", "numba", "PIL", "urllib3")
+_TALKATIVE = ("filelock", "fsspec", "httpcore2", "httpx2", "matplotlib", "numba", "PIL", "urllib3")
 
 
 def setup_logging(

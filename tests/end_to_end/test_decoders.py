@@ -38,6 +38,7 @@ def test_every_decoder_is_scored_on_the_same_recordings(
     assert done.returncode == 0, done.stderr
     scored = json.loads((tmp_path / "summary.json").read_text())["test"]
     assert list(scored) == ["pyctcdecode_lm", "beam_search_lm", "argmax", "recordings"]
+    assert scored.pop("recordings")["transcribed"] == 8
     for name, rates in scored.items():
         assert (rates["utterances"], rates["wer"]) == (8, 0.0), name
         assert name in done.stdout

@@ -42,6 +42,7 @@ def lines(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
+@pytest.mark.slow  # tests/trainer/test_distributed.py has the same without torchrun
 @pytest.mark.timeout(180)
 def test_two_processes_stop_on_a_signal_and_go_on(tmp_path):
     command = (
@@ -86,5 +87,5 @@ def test_two_processes_transcribe_what_one_does(trained, recordings, run_command
         }
         for folder in (tmp_path / "one", tmp_path / "two")
     )
-    assert len(one) == 8 + 2, "texts, transcripts.jsonl, call.json"
+    assert len(one) == 8 + 3, "texts, transcripts.jsonl, call.json, report.html"
     assert two == one
