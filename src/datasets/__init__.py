@@ -7,6 +7,7 @@ from src.datasets.collate import Collate
 from src.datasets.custom_dir_audio import CustomDirAudioDataset
 from src.datasets.librispeech import LibriSpeechDataset
 from src.datasets.manifest import ManifestDataset
+from src.datasets.mixture import MixtureDataset
 from src.datasets.speed_perturbation import SpeedPerturbedDataset
 from src.datasets.synthetic_speech import SyntheticSpeechDataset
 from src.utils.audio import AUDIO_EXTENSIONS, audio_duration, read_audio
@@ -19,6 +20,7 @@ __all__ = [
     "DurationBatchSampler",
     "LibriSpeechDataset",
     "ManifestDataset",
+    "MixtureDataset",
     "SpeedPerturbedDataset",
     "SyntheticSpeechDataset",
     "audio_duration",

@@ -1,5 +1,5 @@
 # ruff: noqa: SIM905 (a page of quoted words is hard to read)
-"""Speech without end and without a download: eSpeak NG reads sentences of a grammar.
+"""Speech without end and without a download: eSpeak NG reads sentences of a grammar, or of a text.
 
     train = SyntheticSpeechDataset("train", size=2000)   # other utterances in each epoch
     test = SyntheticSpeechDataset("test", size=200)      # unseen sentences by unseen speakers
@@ -14,7 +14,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 import torchaudio
@@ -23,6 +23,7 @@ from torch import Tensor
 from src.datasets.base_dataset import BaseDataset, Row
 from src.datasets.espeak import LANGUAGES, SAMPLE_RATE, EspeakSynthesizer, Voice
 from src.datasets.sentence_grammar import SPLITS, SentenceGrammar
+from src.datasets.text_sentences import TextSentences
 from src.text_encoder.normalize import normalize_text
 from src.utils.errors import UserError
 
@@ -74,12 +75,23 @@ class SyntheticUtterance:
         return self.leading_silence + speech + self.trailing_silence
 
 
+class Sentences(Protocol):
+    """What is spoken: `SentenceGrammar` or `TextSentences`."""
+
+    def sentence(self, rng: random.Random, split: str) -> str: ...
+
+
 def draw_utterance(
-    split: str, seed: int, epoch: int, number: int, languages: Sequence[str] = ("en-us",)
+    split: str,
+    seed: int,
+    epoch: int,
+    number: int,
+    languages: Sequence[str] = ("en-us",),
+    sentences: Sentences | None = None,
 ) -> SyntheticUtterance:
-    """The same utterance for the same arguments, on any machine."""
+    """The same utterance for the same arguments, on any machine; of the grammar by default."""
     rng = random.Random(f"{seed}/{split}/{epoch}/{number}")
-    text = normalize_text(_grammar().sentence(rng, split))
+    text = normalize_text((sentences or _grammar()).sentence(rng, split))
     voice = Voice(
         language=rng.choice(languages),
         variant=rng.choice(rng.choice(VARIANTS[split])),
@@ -114,10 +126,11 @@ class SyntheticSpeechDataset(BaseDataset):
         seed: another seed, another corpus.
         fresh_each_epoch: "train" is drawn anew by `set_epoch`; the others never are.
         languages: accents, of `src.datasets.espeak.LANGUAGES`; every voice speaks all of them.
+        text: a file of sentences to speak instead of the grammar's, .txt, .gz or .xz.
         sample_rate and the limits: see `BaseDataset`.
 
     Raises:
-        UserError: no such split or accent, or the wheel `espeakng-loader` is missing.
+        UserError: no such split, accent or text, or the wheel `espeakng-loader` is missing.
     """
 
     def __init__(
@@ -127,6 +140,7 @@ class SyntheticSpeechDataset(BaseDataset):
         seed: int = 0,
         fresh_each_epoch: bool = True,
         languages: Sequence[str] = ("en-us",),
+        text: str | None = None,
         sample_rate: int = 16000,
         min_duration: float | None = None,
         max_duration: float | None = None,
@@ -145,6 +159,7 @@ class SyntheticSpeechDataset(BaseDataset):
         self.seed = seed
         self.fresh_each_epoch = fresh_each_epoch and split == "train"
         self.languages = list(languages)
+        self._sentences = TextSentences(text) if text else _grammar()
         self._synthesizer = EspeakSynthesizer()
         self._filters: list[tuple[Callable[[Row], bool], str]] = []
         super().__init__(
@@ -182,7 +197,7 @@ class SyntheticSpeechDataset(BaseDataset):
 
     def _draw(self, epoch: int) -> list[Row]:
         drawn = [
-            draw_utterance(self.split, self.seed, epoch, i, self.languages)
+            draw_utterance(self.split, self.seed, epoch, i, self.languages, self._sentences)
             for i in range(self.size)
         ]
         self._utterances = {utterance.utterance_id: utterance for utterance in drawn}

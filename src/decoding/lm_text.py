@@ -8,23 +8,18 @@ One sentence a line, in .txt, .gz or .xz (told by the suffix), `-` for standard 
 from __future__ import annotations
 
 import array
-import gzip
 import itertools
-import lzma
 import re
-import sys
-import zlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from src.text_encoder.normalize import normalize_text
 from src.utils.errors import UserError
+from src.utils.text_files import read_lines
 
 UNK, BOS, EOS = 0, 1, 2
 SPECIAL_WORDS = ["<unk>", "<s>", "</s>"]
@@ -71,26 +66,7 @@ def read_corpus(paths: Iterable[Path]) -> Corpus:
     Raises `UserError` for a file that is missing, damaged or not UTF-8, and where no word is found.
     """
     paths = list(paths)
-    corpus = Corpus.from_lines(itertools.chain.from_iterable(map(_lines, paths)))
+    corpus = Corpus.from_lines(itertools.chain.from_iterable(map(read_lines, paths)))
     if corpus.sentences == 0:
         raise UserError(f"no words in {', '.join(map(str, paths))}: give English text")
     return corpus
-
-
-def _lines(path: Path) -> Iterator[str]:
-    try:
-        with _open(path) as file:
-            yield from file
-    except (EOFError, lzma.LZMAError, zlib.error, gzip.BadGzipFile) as error:
-        raise UserError(f"{path} is damaged or cut short: make it again ({error})") from error
-    except OSError as error:
-        raise UserError(f"cannot read the text {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 text: convert it first ({error.reason})") from error
-
-
-def _open(path: Path) -> Any:
-    if path == Path("-"):
-        return nullcontext(sys.stdin)
-    openers: dict[str, Any] = {".gz": gzip.open, ".xz": lzma.open}
-    return openers.get(path.suffix, open)(path, "rt", encoding="utf-8")

@@ -12,6 +12,7 @@ import unicodedata
 ALPHABET = "abcdefghijklmnopqrstuvwxyz' "
 
 _APOSTROPHES = str.maketrans({"’": "'", "‘": "'", "`": "'", "´": "'", "ʼ": "'"})
+_PLAIN = re.compile(r"[a-z]+(?: [a-z]+)*")  # most lines of a text that was normalised before
 _OUTSIDE = re.compile(r"[^a-z' ]+")
 _WRAPPED_WORD = re.compile(r"(?<![a-z'])'([a-z']+)'(?![a-z'])")
 _LONE_APOSTROPHES = re.compile(r"(?<![a-z])'+(?![a-z])")
@@ -24,6 +25,8 @@ def normalize_text(text: str) -> str:
     references, which only change case here; a pair around one word is a quotation and goes.
     Digits are not spelt out: LibriSpeech has none.
     """
+    if _PLAIN.fullmatch(text):
+        return text
     text = unicodedata.normalize("NFKD", text.translate(_APOSTROPHES).lower())
     text = "".join(char for char in text if not unicodedata.combining(char))
     text = _OUTSIDE.sub(" ", text)
