@@ -67,7 +67,9 @@ def give_tiny_data(datasets, folder):
         if split is None:
             continue
         place = folder / str(name)
-        if "part" in split:
+        if "parts" in split:
+            give_tiny_data(split.parts, place)
+        elif "part" in split:
             split.root = str(place)
             for part in split.part.split("+"):
                 chapter = place / part / "1" / "2"
@@ -79,6 +81,10 @@ def give_tiny_data(datasets, folder):
                     soundfile.write(chapter / f"{utterance}.flac", samples.numpy(), 16000)
         elif "size" in split:
             split.size = 3
+            if "text" in split:
+                place.mkdir(parents=True)
+                split.text = str(place / "text.txt")
+                Path(split.text).write_text("one two three four\n" * 3)
         else:
             place.mkdir(parents=True)
             for n, samples in enumerate(audio):

@@ -1,6 +1,6 @@
 """Several corpora as one, each with its share of an epoch.
 
-    MixtureDataset({"read": librispeech, "spoken": synthetic}, shares={"spoken": 0.5})
+MixtureDataset({"read": librispeech, "spoken": synthetic}, shares={"spoken": 0.5})
 """
 
 from __future__ import annotations

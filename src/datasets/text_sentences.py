@@ -1,7 +1,7 @@
 """Sentences of a text file, to be spoken: runs of words drawn from its lines.
 
-    >>> TextSentences("novels.txt.xz").sentence(random.Random(1), split="train")
-    'had never been seen in the village'
+>>> TextSentences("novels.txt.xz").sentence(random.Random(1), split="train")
+'had never been seen in the village'
 """
 
 from __future__ import annotations
