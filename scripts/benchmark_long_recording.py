@@ -1,6 +1,6 @@
 """What `inference.py` needs for a recording of hours: memory, seconds, real-time factor.
 
-python scripts/benchmark_long_recording.py saved/RUN --hours 3
+python scripts/benchmark_long_recording.py saved/RUN --hours 3 --json OUT
 python scripts/benchmark_long_recording.py saved/RUN --hours 0.1 --rate 8000 --channels 1
 
 The recording is made up (tones and noise), written to a temporary folder, and transcribed by a
@@ -43,6 +43,7 @@ def main() -> None:
     parser.add_argument("--rate", type=int, default=48000, help="of the file, in Hz")
     parser.add_argument("--channels", type=int, default=2)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--json", metavar="OUT", type=Path, help="file to write the figures to")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "recording.wav"
@@ -54,13 +55,21 @@ def main() -> None:
             *(f"inferencer.save_dir={folder}/out", f"device={arguments.device}"),
         ]
         subprocess.run(command, cwd=ROOT, check=True)
-        figures = json.loads((Path(folder) / "out/summary.json").read_text())["test"]["recordings"]
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss  # KiB on Linux
+        summary = json.loads((Path(folder) / "out/summary.json").read_text())
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**10  # KiB on Linux
+    figures = {
+        **{name: getattr(arguments, name) for name in ("hours", "rate", "channels", "device")},
+        "file_mib": size / 2**20,
+        "peak_mib": peak,
+        **{name: summary["test"]["recordings"][name] for name in ("seconds", "real_time_factor")},
+    }
     print(
-        f"{arguments.hours:g} h at {arguments.rate} Hz, {arguments.channels} channels "
-        f"({size / 2**20:.0f} MiB): peak {peak / 2**10:.0f} MiB, {figures['seconds']:.0f} s, "
-        f"real-time factor {figures['real_time_factor']:.4f}"
+        "{hours:g} h at {rate} Hz, {channels} channels ({file_mib:.0f} MiB): peak {peak_mib:.0f} "
+        "MiB, {seconds:.0f} s, real-time factor {real_time_factor:.4f}".format(**figures)
     )
+    if arguments.json:
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
+        arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
 
 
 if __name__ == "__main__":

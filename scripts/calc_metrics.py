@@ -193,10 +193,9 @@ def compare(first: System, second: System) -> dict[str, Any]:
         [utterance.reference_length for utterance in first.words.values()],
     )
     low, high = (100 * end for end in found.interval)
-    p_value = f"p = {found.p_value:.4f}" if found.p_value >= 0.001 else "p < 0.001"
     print(
         f"{second.name} against {first.name}: {100 * found.difference:+.2f} points of WER, "
-        f"95% interval {low:+.2f} - {high:+.2f}, {p_value} (paired bootstrap)"
+        f"95% interval {low:+.2f} - {high:+.2f}, {found.p_text} (paired bootstrap)"
     )
     return {
         "wer": found.difference,

@@ -24,6 +24,11 @@ class PairedDifference:
     interval: tuple[float, float]
     p_value: float
 
+    @property
+    def p_text(self) -> str:
+        """`p = 0.0312`, or `p < 0.001` below what resampling can tell."""
+        return f"p = {self.p_value:.4f}" if self.p_value >= 0.001 else "p < 0.001"
+
 
 def paired_bootstrap(
     edits_a: ArrayLike,
