@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 def run_command():
     """run_command("train.py", "-cn=demo", ...) in a real process, as a person would."""
 
-    def run(script: str, *arguments: object, timeout: float = 240) -> CompletedProcess:
+    def run(script: str, *arguments: object, timeout: float = 600) -> CompletedProcess:
         return subprocess.run(
             [sys.executable, script, *map(str, arguments)],
             cwd=ROOT,
