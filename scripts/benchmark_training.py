@@ -330,14 +330,17 @@ def peak_tflops(device: torch.device, precision: str) -> float:
         for name, peak in PEAK_TFLOPS.items():
             if name in torch.cuda.get_device_name(device):
                 return peak
-    n = 8192 if device.type == "cuda" else 2048
-    a, b = torch.randn(2, n, n, device=device, dtype=PRECISIONS[precision])
-    best = float("inf")
-    for _ in range(5):
-        started = time.perf_counter()
-        (a @ b)[0, 0].item()  # waits for the device
-        best = min(best, time.perf_counter() - started)
-    return round(2 * n**3 / best / 1e12, 4)
+    # larger until one takes its time: a CPU without bf16 instructions needs minutes for n = 2048
+    n, took, rate = 256, 0.0, 0.0
+    while took < 0.1 and n <= 8192:
+        a, b = torch.randn(2, n, n, device=device, dtype=PRECISIONS[precision])
+        for _ in range(5):
+            started = time.perf_counter()
+            (a @ b)[0, 0].item()  # waits for the device
+            took = time.perf_counter() - started
+            rate = max(rate, 2 * n**3 / took)
+        n *= 2
+    return round(rate / 1e12, 4)
 
 
 def device_name(device: torch.device) -> str:

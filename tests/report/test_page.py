@@ -269,7 +269,7 @@ def test_five_thousand_rows_are_quick(browser, tmp_path):
     )
     print(json.dumps({"load_s": loaded, "search_ms": milliseconds}))
     assert loaded < 5
-    assert max(milliseconds) < 200
+    assert max(milliseconds) < 500  # 30 - 150 on a quiet machine
     assert len(ids(browser)) == 11
     type_query(browser, "")
     browser.run("document.getElementById('search').dispatchEvent(new Event('input'))")
