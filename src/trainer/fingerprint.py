@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import hashlib
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
+from torch import nn
 
-from src.trainer.pretrained import Pretrained
+from src.text_encoder import CTCTextEncoder
 
 
-def fingerprint_of(pretrained: Pretrained) -> str:
+def fingerprint_of(model: nn.Module, text_encoder: CTCTextEncoder, config: DictConfig) -> str:
     """Hash of the weights, the vocabulary and the configs of model and features.
 
     A second for a gigabyte of weights.
     """
     digest = hashlib.blake2b(digest_size=16)
     # augmentations are of training; a copy on another machine may lack their folders
-    config = pretrained.config
     said = [OmegaConf.to_container(config.model), config.transforms.get("log_mel")]
-    digest.update(repr([*said, pretrained.text_encoder.vocab]).encode())
-    for name, weights in sorted(pretrained.model.state_dict().items()):
+    digest.update(repr([*said, text_encoder.vocab]).encode())
+    for name, weights in sorted(model.state_dict().items()):
         digest.update(name.encode())
         digest.update(weights.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()

@@ -18,7 +18,6 @@ from src.decoding import Hypothesis
 from src.metrics import RecognitionMetrics, update_summary, write_table
 from src.report import write_report
 from src.trainer.distributed import all_gather, is_main, on_main, rank, world_size
-from src.trainer.fingerprint import fingerprint_of
 from src.trainer.journal import Journal, finish_journal, open_journal
 from src.trainer.pretrained import Pretrained
 from src.trainer.recognizer import Recognizer
@@ -76,7 +75,7 @@ class Inferencer:
         self.formats = list(formats)
         self.resume = resume
         self.settings = {
-            "model": fingerprint_of(pretrained),
+            "model": pretrained.fingerprint,
             "decoder": decoders if decoders is not None else list(metrics.decoders),
             "window": [window_seconds, overlap_seconds],
         }

@@ -15,10 +15,12 @@ from src.model import Conformer
 from src.text_encoder import CTCTextEncoder, load_text_encoder
 from src.trainer.checkpoint import find_checkpoint, load_weights, run_dir_of
 from src.trainer.device import to_device
+from src.trainer.fingerprint import fingerprint_of
 from src.trainer.hub import local_run
 from src.trainer.own_classes import refuse_foreign_targets
-from src.trainer.run_folder import read_run_config
+from src.trainer.run_folder import CONFIG, read_run_config
 from src.transforms import Transforms
+from src.transforms.feature_statistics import FeatureStatistics
 from src.utils.errors import UserError
 
 
@@ -36,10 +38,34 @@ class Pretrained:
     def frame_seconds(self) -> float:
         return frame_seconds(self.model, self.transforms)
 
-    def process_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """The batch with features and log-probabilities added; on the model's device."""
-        batch = to_device(batch, next(self.model.parameters()).device)
-        batch.update(self.transforms(**batch))
+    @property
+    def frame_samples(self) -> int:
+        """Samples from a frame of log-probabilities to the next."""
+        return self.model.subsampling.factor * self.transforms.log_mel.hop_samples
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for the same recogniser, wherever its run folder lies."""
+        return fingerprint_of(self.model, self.text_encoder, self.config)
+
+    def process_batch(
+        self, batch: dict[str, Any], statistics: FeatureStatistics | None = None
+    ) -> dict[str, Any]:
+        """The batch with features and log-probabilities added; on the model's device.
+
+        Features are normalised by `statistics`, where what is heard is a part of something longer.
+        """
+        batch = to_device(batch, self.device)
+        if statistics is None:
+            batch.update(self.transforms(**batch))
+        else:
+            features, length = self.transforms.log_mel(batch["audio"], batch["audio_length"])
+            features = statistics.normalize(features, length)
+            batch.update(features=features, feature_length=length)
         batch.update(self.model(**batch))
         return batch
 
@@ -68,26 +94,36 @@ def load_pretrained(
     checkpoint = find_checkpoint(local_run(path), prefer=("best", "last"))
     run_dir = run_dir_of(checkpoint)
     config = read_run_config(run_dir)
-    parts: Any = OmegaConf.to_container(config, resolve=False)
-    for name in ("model", "transforms"):
-        if not isinstance(parts.get(name), dict):
-            raise UserError(f"{run_dir / 'config.yaml'} has no {name}; it is not a run's config")
-        refuse_foreign_targets(parts[name], run_dir / "config.yaml")
+    parts = own_parts(config, run_dir)
     if not augment:
         for kind in ("wave_augmentations", "spec_augmentations"):
             parts["transforms"].pop(kind, None)
     text_encoder = load_text_encoder(run_dir / "text_encoder")
-    model = _build(parts, "model", run_dir, vocab_size=len(text_encoder))
+    model = build_part(parts, "model", run_dir, vocab_size=len(text_encoder))
     load_weights(checkpoint, model)
-    transforms = _build(parts, "transforms", run_dir)
+    transforms = build_part(parts, "transforms", run_dir)
     return Pretrained(
         model.to(device).eval(), transforms.to(device).eval(), text_encoder, config, run_dir
     )
 
 
-def _build(parts: dict[str, Any], name: str, run_dir: Path, **more: Any) -> Any:
+def own_parts(config: DictConfig, run_dir: Path) -> dict[str, Any]:
+    """The configs of model and transforms as plain values, which name classes of `src` only.
+
+    Raises:
+        UserError: there are none, or they name others.
+    """
+    parts: Any = OmegaConf.to_container(config, resolve=False)
+    for name in ("model", "transforms"):
+        if not isinstance(parts.get(name), dict):
+            raise UserError(f"{run_dir / CONFIG} has no {name}; it is not a run's config")
+        refuse_foreign_targets(parts[name], run_dir / CONFIG)
+    return parts
+
+
+def build_part(parts: dict[str, Any], name: str, run_dir: Path, **more: Any) -> Any:
     """The module that a part of the config describes."""
-    path = run_dir / "config.yaml"
+    path = run_dir / CONFIG
     try:
         module = instantiate(parts[name], **more)
     except InstantiationException as error:

@@ -62,9 +62,8 @@ class Recognizer:
         """
         pretrained = self.pretrained
         log_mel = pretrained.transforms.log_mel
-        device = next(pretrained.model.parameters()).device
         blocks = source.blocks(log_mel.sample_rate)
-        statistics, samples = FeatureStatistics.of(blocks, log_mel, device)
+        statistics, samples = FeatureStatistics.of(blocks, log_mel, pretrained.device)
         pieces = windowed_log_probs(
             pretrained,
             source.blocks(log_mel.sample_rate),

@@ -59,7 +59,7 @@ def windowed_log_probs(
         statistics: of its features.
         size, overlap: of the windows, in output frames.
     """
-    frame = pretrained.transforms.log_mel.hop_samples * pretrained.model.subsampling.factor
+    frame = pretrained.frame_samples
     windows = chunks(blocks, size * frame, overlap * frame)
     yield from stitch(_log_probs(pretrained, statistics, windows, batch_size), size, overlap)
 
@@ -78,9 +78,7 @@ def _log_probs(
             continue
         audio = pad_sequence(waiting, batch_first=True).to(statistics.mean.device)
         length = torch.tensor([len(waveform) for waveform in waiting], device=audio.device)
-        features, feature_length = pretrained.transforms.log_mel(audio, length)
-        features = statistics.normalize(features, feature_length)
-        output = pretrained.model(features=features, feature_length=feature_length)
+        output = pretrained.process_batch({"audio": audio, "audio_length": length}, statistics)
         lengths = output["log_prob_length"].tolist()
         for position, count in enumerate(lengths):
             yield output["log_probs"][position, :count], is_last and position == len(lengths) - 1
