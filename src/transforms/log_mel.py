@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torchaudio.transforms import MelSpectrogram
 
+FLOOR = 2.0**-24  # the power of rounding noise in 16-bit audio; it keeps digital silence finite
+
 
 class LogMel(nn.Module):
     """`n_mels` bands of log power, windows of `window` and steps of `hop` seconds (Hann, HTK mel).
@@ -52,5 +54,4 @@ class LogMel(nn.Module):
         """audio [B, S], zero beyond each length [B] -> features [B, F, n_mels], lengths [B]."""
         with torch.autocast(audio.device.type, enabled=False):
             power = self.mel(audio.float())
-        # 2^-24 is the power of rounding noise in 16-bit audio; it keeps digital silence finite
-        return (power + 2.0**-24).log().transpose(1, 2), self.feature_length(audio_length)
+        return (power + FLOOR).log().transpose(1, 2), self.feature_length(audio_length)

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from src.transforms import LogMel, Transforms, normalize_features
+from src.transforms.convolutional_log_mel import ConvolutionalLogMel
 
 
 def tone(frequency, seconds, rate=16000):
@@ -72,3 +73,29 @@ def test_normalized_to_mean_0_and_variance_1_over_the_valid_frames():
 def test_silence_and_single_samples_stay_finite(audio):
     out = Transforms(LogMel())(audio=audio, audio_length=torch.tensor([audio.shape[1]]))
     assert out["features"].isfinite().all()
+
+
+@pytest.mark.parametrize("samples", [160, 5600, 48000])
+def test_digital_silence_is_nothing(samples):
+    transforms = Transforms(LogMel()).eval()
+    audio = torch.zeros(2, 50000)
+    audio[1] = torch.randn(50000)
+    features = transforms(audio=audio, audio_length=torch.tensor([samples, 50000]))["features"]
+    assert (features[0] == 0).all()
+
+
+@pytest.mark.parametrize("options", [{}, {"window": 0.0201, "hop": 0.0125}, {"sample_rate": 8000}])
+def test_convolutions_are_a_log_mel_too(options):
+    """As near to float64 as rounding allows, in bands with sound and in those with next to none."""
+    log_mel = LogMel(**options)
+    exact = LogMel(**options).double()
+    low = tone(440, 1.0) / 3
+    for audio in (torch.randn(16001) / 10, low, torch.zeros(1), torch.full((159,), 0.5)):
+        length = torch.tensor([len(audio), len(audio) // 2])
+        batch = audio.repeat(2, 1)
+        frames = log_mel.feature_length(length)
+        power = exact.mel(batch.double())
+        expected = (power + 2.0**-24).log().transpose(1, 2).float()
+        found, same = ConvolutionalLogMel(log_mel)(batch, length)
+        assert torch.equal(frames, same)
+        torch.testing.assert_close(found, expected, atol=2e-3, rtol=0)
