@@ -5,6 +5,7 @@ python inference.py datasets.test.audio_dir=DIR datasets.test.transcription_dir=
     inferencer.from_pretrained=saved/RUN                    # and score the transcripts
 python inference.py datasets=librispeech_test inferencer.from_pretrained=saved/RUN
 python inference.py datasets.test.audio_dir=list.txt 'inferencer.formats=[srt,vtt,ctm]' ...
+python inference.py inferencer.backend=onnx ...             # see scripts/export_onnx.py
 torchrun --nproc-per-node=4 inference.py ...                # shared by four processes
 
 Called again after it was stopped, it goes on where it stopped; inferencer.resume=false does not.
@@ -20,12 +21,11 @@ from omegaconf import DictConfig
 from src.logger import setup_logging
 from src.metrics import format_table
 from src.trainer import Inferencer
+from src.trainer.backends import load_recognizer
 from src.trainer.build import build_datasets, build_metrics
 from src.trainer.config_checks import check_inference
 from src.trainer.decoder_settings import known_by
-from src.trainer.device import choose_device
 from src.trainer.distributed import is_main, on_main, process_group
-from src.trainer.pretrained import load_pretrained
 from src.utils.config_errors import refuse_bad_overrides
 from src.utils.entry_point import entry_point
 
@@ -40,7 +40,8 @@ def main(config: DictConfig) -> int:
         on_main(check_inference, config)
         setup_logging(is_main=is_main())
         settings = dict(config.inferencer)
-        pretrained = load_pretrained(settings.pop("from_pretrained"), choose_device(config.device))
+        path, backend = settings.pop("from_pretrained"), settings.pop("backend")
+        pretrained = load_recognizer(path, backend, config.device)
         metrics = build_metrics(config.metrics, pretrained.text_encoder, pretrained.frame_seconds)
         inferencer = Inferencer(pretrained, metrics, decoders=known_by(config), **settings)
         rate = pretrained.transforms.log_mel.sample_rate

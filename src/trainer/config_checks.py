@@ -23,6 +23,7 @@ from src.datasets import DurationBatchSampler
 from src.datasets.speed_perturbation import check_speeds
 from src.decoding.lm_files import OFFICIAL_LMS, find_lm
 from src.text_encoder import CTCTextEncoder
+from src.trainer.backends import check_backend
 from src.trainer.device import choose_device
 from src.trainer.inferencer import Inferencer
 from src.trainer.initial_weights import find_initial
@@ -76,9 +77,10 @@ def check_inference(config: DictConfig) -> None:
     plain = _plain(config)
     settings = plain["inferencer"]
     _check_names_and_types(plain)
-    check_arguments(Inferencer, settings, "inferencer", also=["from_pretrained"])
+    check_arguments(Inferencer, settings, "inferencer", also=["from_pretrained", "backend"])
     _of_dataloader(settings["max_batch_seconds"], None, settings["num_workers"], part="inferencer")
     with _said_of("inferencer"):
+        check_backend(settings["backend"])
         check_windows(settings["window_seconds"], settings["overlap_seconds"])
         check_formats(settings["formats"])
     _check_datasets(plain["datasets"])

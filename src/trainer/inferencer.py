@@ -17,9 +17,9 @@ from src.datasets.tolerant import TolerantCollate, TolerantDataset
 from src.decoding import Hypothesis
 from src.metrics import RecognitionMetrics, update_summary, write_table
 from src.report import write_report
+from src.trainer.backends import AnyPretrained
 from src.trainer.distributed import all_gather, is_main, on_main, rank, world_size
 from src.trainer.journal import Journal, finish_journal, open_journal
-from src.trainer.pretrained import Pretrained
 from src.trainer.recognizer import Recognizer
 from src.trainer.transcript import Record, Transcript
 from src.trainer.transcript_files import check_formats, write_files
@@ -52,7 +52,7 @@ class Inferencer:
 
     def __init__(
         self,
-        pretrained: Pretrained,
+        pretrained: AnyPretrained,
         metrics: RecognitionMetrics,
         save_dir: str | Path,
         max_batch_seconds: float = 120.0,

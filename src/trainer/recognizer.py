@@ -11,7 +11,7 @@ from torch import Tensor
 
 from src.decoding import Hypothesis
 from src.decoding.segments import joined, segments
-from src.trainer.pretrained import Pretrained
+from src.trainer.backends import AnyPretrained
 from src.trainer.windows import check_windows, window_frames, windowed_log_probs
 from src.transforms.feature_statistics import FeatureStatistics
 from src.utils.audio_stream import AudioSource
@@ -33,7 +33,7 @@ class Recognizer:
 
     def __init__(
         self,
-        pretrained: Pretrained,
+        pretrained: AnyPretrained,
         decode: Decode,
         window_seconds: float = 30.0,
         overlap_seconds: float = 6.0,

@@ -14,8 +14,7 @@ import torch
 from torch import Tensor
 
 from src.decoding.from_config import build_decoder
-from src.trainer.device import choose_device
-from src.trainer.pretrained import Pretrained, load_pretrained
+from src.trainer.backends import AnyPretrained, load_recognizer
 from src.trainer.recognizer import Recognizer
 from src.trainer.transcript import Transcript
 from src.utils.audio_stream import AudioFile, Waveform
@@ -36,7 +35,7 @@ class Transcriber:
 
     def __init__(
         self,
-        pretrained: Pretrained,
+        pretrained: AnyPretrained,
         decoder: str = "argmax",
         window_seconds: float = 30.0,
         overlap_seconds: float = 6.0,
@@ -54,9 +53,14 @@ class Transcriber:
         )
 
     @classmethod
-    def from_pretrained(cls, path: str | Path, device: str = "auto", **options: Any) -> Transcriber:
-        """From a run folder or one of its checkpoints; `options` as for the class."""
-        return cls(load_pretrained(path, choose_device(device)), **options)
+    def from_pretrained(
+        cls, path: str | Path, device: str = "auto", backend: str = "torch", **options: Any
+    ) -> Transcriber:
+        """From a run folder or one of its checkpoints; `options` as for the class.
+
+        backend: `torch`, or `onnx` or `onnx_int8`, which `scripts/export_onnx.py` writes.
+        """
+        return cls(load_recognizer(path, backend, device), **options)
 
     def __call__(self, audio: Any, sample_rate: int | None = None) -> Transcript:
         """The transcript of a recording of any length.

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn.functional import max_pool1d
 from torch.nn.utils.rnn import pad_sequence
 
-from src.trainer.pretrained import Pretrained
+from src.trainer.backends import AnyPretrained
 from src.transforms.feature_statistics import FeatureStatistics
 from src.utils.audio_stream import chunks
 from src.utils.errors import UserError
@@ -43,7 +43,7 @@ def check_windows(window_seconds: float, overlap_seconds: float) -> None:
 
 
 def windowed_log_probs(
-    pretrained: Pretrained,
+    pretrained: AnyPretrained,
     blocks: Iterable[Tensor],
     statistics: FeatureStatistics,
     size: int,
@@ -65,7 +65,7 @@ def windowed_log_probs(
 
 
 def _log_probs(
-    pretrained: Pretrained,
+    pretrained: AnyPretrained,
     statistics: FeatureStatistics,
     windows: Iterator[tuple[Tensor, bool]],
     batch_size: int,
