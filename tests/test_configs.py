@@ -15,6 +15,9 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
+from src.app.decoders import Decoders
+from src.app.settings import Settings
+from src.text_encoder import CTCTextEncoder
 from src.trainer.build import build_datasets, build_trainer
 from src.trainer.config_checks import ONE_WORD_LM, check_inference, check_training
 
@@ -107,7 +110,10 @@ def shrink(config):
                 config[part][name] = size
 
 
-@pytest.mark.parametrize("file", [file for file in FILES if file.parts[0] != "hydra"], ids=str)
+BUILT = [file for file in FILES if file.parts[0] not in ("hydra", "app")]
+
+
+@pytest.mark.parametrize("file", BUILT, ids=str)
 def test_every_file_composes_and_what_it_names_is_built(file, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("COMET_API_KEY", raising=False)  # an archive on the disk
@@ -128,6 +134,17 @@ def test_every_file_composes_and_what_it_names_is_built(file, tmp_path, monkeypa
     trainer.writer.close()
 
 
+def test_the_page_s_settings_are_taken_and_its_decoders_are_built(tmp_path):
+    arpa = tmp_path / "lm.arpa"
+    arpa.write_text(ONE_WORD_LM.lstrip())
+    settings = Settings.of(composed("app"))
+    assert settings.from_pretrained == "saved/demo"
+    assert settings.host == "127.0.0.1"  # nobody else, unless told otherwise
+    decoders = Decoders(settings.decoders, arpa, CTCTextEncoder(), 0.04)
+    assert list(decoders.usual) == settings.decoders
+    decoders.warm_up()
+
+
 @pytest.mark.parametrize("file", [file for file in FILES if file.parts[0] == "hydra"], ids=str)
 def test_every_choice_for_hydra_composes(file):
     with initialize_config_dir(str(CONFIGS), version_base=None):
@@ -137,7 +154,7 @@ def test_every_choice_for_hydra_composes(file):
 def test_every_command_sets_every_group():
     optional = {"augmentation", "decoder", "experiment", "hydra"}
     groups = {file.parts[0] for file in CHOICES} - optional
-    for command in set(COMMANDS) - {"inference"}:
+    for command in set(COMMANDS) - {"inference", "app"}:
         assert composed(command, "run_name=x").keys() >= groups
 
 

@@ -35,7 +35,7 @@ def has(config, name):
     return True
 
 
-@pytest.fixture(params=["train", "inference"])
+@pytest.fixture(params=["train", "inference", "app"])
 def script_and_help(request):
     command = [sys.executable, ROOT / f"{request.param}.py", "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -59,7 +59,7 @@ def test_help_of_training_names_every_choice():
         [section] = [text for text in sections if re.match(rf"(\w+, )?{group.name}\b", text)]
         for choice in group.glob("*.yaml"):
             assert re.search(rf"\b{choice.stem}\b", section), f"{group.name}={choice.stem}"
-    for command in {path.stem for path in CONFIGS.glob("*.yaml")} - {"run", "inference"}:
+    for command in {path.stem for path in CONFIGS.glob("*.yaml")} - {"run", "inference", "app"}:
         assert re.search(rf"^    {command}  ", printed, re.MULTILINE), command
 
 

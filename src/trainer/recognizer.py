@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -72,6 +72,11 @@ class Recognizer:
             window_frames(self.overlap_seconds, pretrained.frame_seconds),
             self.windows_at_once,
         )
+        return self.best(pieces), samples / log_mel.sample_rate
+
+    def best(self, pieces: Iterable[Tensor]) -> dict[str, Hypothesis]:
+        """Each decoder's best hypothesis of log-probabilities [n, V] that follow on each other."""
+        pretrained = self.pretrained
         at_once = window_frames(SEGMENT_SECONDS, pretrained.frame_seconds)
         parts: dict[str, list[tuple[int, Hypothesis]]] = defaultdict(list)
         first = 0
@@ -80,5 +85,4 @@ class Recognizer:
             for name, [n_best] in self.decode(segment[None], length).items():
                 parts[name].append((first, n_best[0]))
             first += len(segment)
-        best = {name: joined(found, pretrained.frame_seconds) for name, found in parts.items()}
-        return best, samples / log_mel.sample_rate
+        return {name: joined(found, pretrained.frame_seconds) for name, found in parts.items()}

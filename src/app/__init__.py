@@ -1,0 +1,1 @@
+"""A web page for a trained recogniser: `python app.py`."""
