@@ -100,6 +100,7 @@ def decoded(
         Cancelled: once the event is set.
     """
     with Recording(sample_rate, max_seconds) as recording:
+        announced = None
         try:
             with open_audio(path) as file:
                 announced, read = file.frames, 0
@@ -117,7 +118,7 @@ def decoded(
                 seconds = read / file.samplerate
                 recording.warning = _cut_short(announced, read, seconds, str(file.extra_info))
         except UserError as error:
-            raise _refusal(path, error) from None
+            raise _refusal(path, error, is_recording=announced is not None) from None
         yield recording
 
 
@@ -130,7 +131,7 @@ def _cut_short(announced: int, read: int, seconds: float, log: str) -> str | Non
     return None
 
 
-def _refusal(path: Path, error: UserError) -> Refusal:
+def _refusal(path: Path, error: UserError, is_recording: bool) -> Refusal:
     if (size := path.stat().st_size) == 0:
         return Refusal(422, "The file is empty.")
     with path.open("rb") as file:
@@ -140,6 +141,8 @@ def _refusal(path: Path, error: UserError) -> Refusal:
         return Refusal(415, f"This is {kind}, not a recording; send its sound as {formats}.")
     reason = str(error).replace(str(path), "The file").split(": remove it")[0].rstrip(".")
     if "cannot be read as audio" in reason:
+        if is_recording:
+            return Refusal(422, "The file is damaged, or ends early: it cannot be read to its end.")
         return Refusal(415, f"These {size} bytes are not a recording; send {formats}.")
     return Refusal(422, f"{reason}.")
 

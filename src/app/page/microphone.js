@@ -1,5 +1,8 @@
 // The microphone to the server, and what the server says back.
 
+// as it sounds: what a browser does to please ears, the model has not been trained on
+const ASKED = { channelCount: 1, echoCancellation: false, noiseSuppression: false, autoGainControl: false };
+
 // `heard` gets each chunk (Int16Array), `said` each partial text; `stop()` ends the recording and
 // `done` is its transcript. An Error's message is a sentence for people.
 export async function record(settings, heard, said) {
@@ -8,12 +11,15 @@ export async function record(settings, heard, said) {
   }
   let stream;
   try {
-    stream = await navigator.mediaDevices.getUserMedia({ audio: { channelCount: 1 } });
+    stream = await navigator.mediaDevices.getUserMedia({ audio: ASKED });
   } catch (error) {
     throw new Error(error.name === "NotAllowedError" ? "The microphone was not allowed." : "There is no microphone to record from.");
   }
   const context = new AudioContext();
-  const free = () => { for (const track of stream.getTracks()) track.stop(); context.close(); };
+  const free = () => {
+    for (const track of stream.getTracks()) track.stop();
+    if (context.state !== "closed") context.close();
+  };
   let socket, node;
   try {
     await context.audioWorklet.addModule("worklet.js");

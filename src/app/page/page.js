@@ -116,10 +116,11 @@ function show(record, before = null) {
   const changed = edits.filter(([sign]) => sign !== "=").length;
   $("change").hidden = !before;
   $("change").textContent = changed ? `${changed} of ${Math.max(words.length, before?.length ?? 0)} words changed.` : "No word changed.";
-  const facts = [`${record.duration.toFixed(1)} s`, `heard in ${record.seconds.toFixed(2)} s`, `${words.length} words`];
+  const facts = [`${record.duration.toFixed(1)} s`, `${before ? "decoded" : "heard"} in ${record.seconds.toFixed(2)} s`, `${words.length} words`];
   if (record.confidence !== null) facts.push(`${percent(record.confidence, 0)} sure`);
   if (record.warning) facts.push(record.warning);
   $("facts").textContent = facts.join(" \u00b7 ");
+  $("copy").hidden = false;
   drawLegend(changed > 0);
 }
 
@@ -239,7 +240,7 @@ async function start() {
     marks = [];
     $("text").textContent = "\u2026";
     $("text").classList.add("live");
-    for (const name of ["change", "legend"]) $(name).hidden = true;
+    for (const name of ["change", "legend", "copy"]) $(name).hidden = true;
     $("facts").textContent = "";
     $("record").disabled = false;
     drawRecording();

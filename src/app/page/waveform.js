@@ -78,13 +78,13 @@ export class Waveform {
     const from = this.box.scrollLeft, middle = (TOP + HEIGHT) / 2, half = (HEIGHT - TOP) / 2 - 4;
     const loudest = Math.max(0.05, ...this.peaks.slice(0, 5000));
     const step = scale / PEAKS, first = Math.max(0, Math.floor(from / step));
-    pen.fillStyle = style.getPropertyValue("--wave");
+    pen.fillStyle = style.color;
     for (let i = first; i < Math.min(this.peaks.length, (from + width) / step + 1); i++) {
       const tall = Math.max(1, Math.min(1, this.peaks[i] / loudest) * half * 2);
       pen.fillRect(i * step - from, middle - tall / 2, Math.max(1, step - 0.8), tall);
     }
     if (this.now !== null) {
-      pen.fillStyle = style.getPropertyValue("--accent");
+      pen.fillStyle = style.caretColor;
       pen.fillRect(this.now * scale - from - 1, TOP, 2, HEIGHT - TOP);
     }
   }
