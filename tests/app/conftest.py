@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +19,7 @@ import httpx
 import numpy as np
 import pytest
 import soundfile
+from safetensors.torch import load_file, save_file
 
 from src.trainer.config_checks import ONE_WORD_LM
 from tests.report.conftest import browser  # noqa: F401 (a fixture)
@@ -89,11 +92,30 @@ def lm(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def server(untrained, lm, tmp_path_factory) -> Iterator[Server]:  # noqa: F811
+def run(untrained, tmp_path_factory) -> Path:  # noqa: F811
+    """A run folder with figures that are as made up as its texts: words of one or more letters,
+    of which it is not so sure that each decoder gave the same."""
+    folder = tmp_path_factory.mktemp("saved") / "made_up"
+    shutil.copytree(untrained.parents[1], folder)
+    weights = load_file(folder / "checkpoints/last/model.safetensors")
+    weights["head.weight"] *= 0.2
+    weights["head.bias"][-1] += 4  # the space
+    save_file(weights, folder / "checkpoints/last/model.safetensors")
+    rates = {"wer": 0.123, "wer_interval": [0.111, 0.138], "utterances": 1145, "words": 24128}
+    splits = {
+        "val": {"argmax": {**rates, "wer": 0.5}, "recordings": {"transcribed": 9}},
+        "test": {"argmax": rates, "beam_search_lm": {**rates, "wer": 0.0987}},
+    }
+    (folder / "summary.json").write_text(json.dumps(splits))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def server(run, lm, tmp_path_factory) -> Iterator[Server]:
     limits = ["max_upload_mb=30", "max_seconds=120", "max_requests=24", "max_streams=2"]
     folder = tmp_path_factory.mktemp("server") / "tmp"
-    settings = [f"lm={lm}", *limits, "upload_stall_seconds=4", "max_wait_ms=100", "keep_mb=1"]
-    with serving(untrained, folder, *settings) as running:
+    settings = [f"lm={lm}", *limits, "upload_stall_seconds=8", "max_wait_ms=100", "keep_mb=1"]
+    with serving(run, folder, *settings) as running:
         yield running
 
 

@@ -115,7 +115,7 @@ function show(record, before = null) {
   $("text").classList.remove("live");
   const changed = edits.filter(([sign]) => sign !== "=").length;
   $("change").hidden = !before;
-  $("change").textContent = changed ? `${changed} of ${Math.max(words.length, before?.length ?? 0)} words changed.` : "No word changed.";
+  $("change").textContent = !before ? "" : changed ? `${changed} of ${Math.max(words.length, before?.length ?? 0)} words changed.` : "No word changed.";
   const facts = [`${record.duration.toFixed(1)} s`, `${before ? "decoded" : "heard"} in ${record.seconds.toFixed(2)} s`, `${words.length} words`];
   if (record.confidence !== null) facts.push(`${percent(record.confidence, 0)} sure`);
   if (record.warning) facts.push(record.warning);
