@@ -31,6 +31,7 @@ def serve(config: DictConfig) -> None:
         service = Service.of(settings)
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         port = listening.getsockname()[1]
+        listening.listen()  # who comes from now on is let in, if after a moment
         print(f"{service.about()['name']} is served on http://{host}:{port}", flush=True)
         server = uvicorn.Server(
             uvicorn.Config(
