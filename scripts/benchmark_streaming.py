@@ -10,7 +10,8 @@ chunk to text   from its sending to the first partial text that has heard it; it
                 until a step's worth of new sound is there
 step            from the sending of the last chunk that a partial text has heard to that text
 
-and of each recording how long the final text took after its end.
+and of each recording how long the final text took after its end. What does not depend on what else
+the machine does is the server's time on its cores for a second of speech.
 """
 
 from __future__ import annotations
@@ -43,8 +44,8 @@ RATE = 16000
 
 
 @contextlib.contextmanager
-def serving(run: Path, overrides: list[str], cores: int | None) -> Iterator[str]:
-    """The address of a server that may use as many cores."""
+def serving(run: Path, overrides: list[str], cores: int | None) -> Iterator[tuple[str, int]]:
+    """The address of a server that may use as many cores, and its process."""
     allowed = sorted(os.sched_getaffinity(0))[-cores:] if cores else None
     process = subprocess.Popen(
         [sys.executable, "app.py", f"from_pretrained={run.resolve()}", "port=0", *overrides],
@@ -57,7 +58,7 @@ def serving(run: Path, overrides: list[str], cores: int | None) -> Iterator[str]
         address = re.search(r"http://(\S+)", process.stdout.readline())
         if not address:
             sys.exit("error: the server did not start")
-        yield address[1]
+        yield address[1], process.pid
     finally:
         process.send_signal(signal.SIGINT)
         process.wait()
@@ -105,6 +106,12 @@ def spoken(address: str, path: Path, chunk_seconds: float, decoder: str) -> dict
     return {"chunks": chunks, "steps": steps, "final": final[0] - ended, "seconds": sent[-1][0]}
 
 
+def core_seconds(pid: int) -> float:
+    """What a process has used (Linux)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def percentiles(values: list[float]) -> dict[str, float]:
     """p50, p95 and the largest, in ms."""
     return {
@@ -143,23 +150,27 @@ def main() -> None:
         ]
 
     with (
-        serving(arguments.run, overrides, arguments.cores) as address,
+        serving(arguments.run, overrides, arguments.cores) as (address, pid),
         ThreadPoolExecutor(arguments.streams) as threads,
     ):
+        before = core_seconds(pid)
         found = [one for stream in threads.map(speak, range(arguments.streams)) for one in stream]
+        used = core_seconds(pid) - before
+    seconds = sum(one["seconds"] for one in found)
     figures = {
         **{name: getattr(arguments, name) for name in ("decoder", "chunk", "step", "streams")},
         "cores": arguments.cores,
         "recordings": len(found),
-        "seconds": sum(one["seconds"] for one in found),
+        "seconds": seconds,
+        "core_seconds_a_second": used / seconds,
         "machine": platform.processor() or platform.machine(),
         "chunk_to_text": percentiles([value for one in found for value in one["chunks"]]),
         "step_to_text": percentiles([value for one in found for value in one["steps"]]),
         "final": percentiles([one["final"] for one in found]),
     }
     print(
-        f"{figures['recordings']} recordings, {figures['seconds']:.0f} s, {arguments.streams} at "
-        f"once, {arguments.decoder}, ms:"
+        f"{len(found)} recordings, {seconds:.0f} s, {arguments.streams} at once, "
+        f"{arguments.decoder}; {used / seconds:.2f} s of a core for a second; ms:"
     )
     for name in ("chunk_to_text", "step_to_text", "final"):
         print(

@@ -25,9 +25,10 @@ def test_two_at_once(run_script, run_dir, tmp_path):
     for name in ("chunk_to_text", "step_to_text", "final"):
         times = figures[name]
         assert 0 < times["p50"] <= times["p95"] <= times["max"]
+    assert 0 < figures["core_seconds_a_second"] < 10
     # a chunk also waits for its step, of half a second
     assert figures["chunk_to_text"]["p50"] > figures["step_to_text"]["p50"]
-    assert "4 recordings, 7 s, 2 at once, argmax, ms:" in done.stdout
+    assert "4 recordings, 7 s, 2 at once, argmax; " in done.stdout
 
 
 def test_percentiles(load_script):
