@@ -29,6 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from src.decoding.argmax import ArgmaxDecoder
 from src.decoding.beam_search import BeamSearchDecoder
+from src.decoding.hypothesis import Hypothesis
 from src.decoding.log_prob_set import LogProbSet
 from src.decoding.ngram_lm import NGramLM
 from src.decoding.reference_score import reference_score
@@ -103,28 +104,21 @@ def language(
 ) -> dict[str, Any]:
     """Perplexity, WER with the model, oracle WER, and whose fault the wrong readings are."""
     weights = {"lm": lm, "alpha": args.alpha, "beta": args.beta}
-    decoder = BeamSearchDecoder(
-        text_encoder=text_encoder,
-        frame_seconds=utterances.frame_seconds,
-        beam_size=args.beam,
-        n_best=args.n_best,
-        **weights,
-    )
-    n_bests = [
-        n_best
-        for log_probs, length, _ in utterances.batches(100)
-        for n_best in decoder(log_probs, length)
-    ]
+    heard = n_best_lists(utterances, text_encoder, args.beam, 1, weights)
+    readings = n_best_lists(utterances, text_encoder, args.beam, args.n_best, weights)
     wrong = search = 0
     oracle = ErrorCounts()
-    for log_probs, text, n_best in zip(utterances.log_probs, utterances.texts, n_bests):
-        oracle += min((word_errors(text, h.text) for h in n_best), key=lambda count: count.errors)
-        if n_best[0].text != text:
+    for log_probs, text, [best], others in zip(
+        utterances.log_probs, utterances.texts, heard, readings
+    ):
+        errors = [word_errors(text, hypothesis.text) for hypothesis in (best, *others)]
+        oracle += min(errors, key=lambda count: count.errors)
+        if best.text != text:
             wrong += 1
             score = reference_score(text, log_probs, text_encoder, **weights)
-            search += score > n_best[0].score + 1e-3
+            search += score > best.score + 1e-3
     perplexity, unknown = lm_perplexity(lm, utterances.texts)
-    first = rates(utterances.texts, [n_best[0].text for n_best in n_bests])
+    first = rates(utterances.texts, [best.text for [best] in heard])
     report(f"with the LM (alpha {args.alpha:g}, beta {args.beta:g}, beam {args.beam})", first)
     print(
         f"best of {args.n_best} readings (oracle): WER {oracle.rate:.2%}; of {wrong} wrong "
@@ -134,6 +128,28 @@ def language(
     print(f"perplexity of the transcripts {perplexity:.0f}, unknown words {unknown:.2%}")
     figures = {"perplexity": perplexity, "unknown_words": unknown, "oracle_wer": oracle.rate}
     return {**first, **figures, "wrong_utterances": wrong, "search_errors": search}
+
+
+def n_best_lists(
+    utterances: LogProbSet,
+    text_encoder: CTCTextEncoder,
+    beam_size: int,
+    n_best: int,
+    weights: dict[str, Any],
+) -> list[list[Hypothesis]]:
+    """One reading is searched for by itself: then prefixes that go on alike are recombined."""
+    decoder = BeamSearchDecoder(
+        text_encoder=text_encoder,
+        frame_seconds=utterances.frame_seconds,
+        beam_size=beam_size,
+        n_best=n_best,
+        **weights,
+    )
+    return [
+        found
+        for log_probs, length, _ in utterances.batches(100)
+        for found in decoder(log_probs, length)
+    ]
 
 
 def lm_perplexity(lm: NGramLM, texts: list[str]) -> tuple[float, float]:
