@@ -36,7 +36,8 @@ def export_onnx(
         int8: write `model.int8.onnx` too.
 
     Returns:
-        The folder, and for each backend its largest difference of a log-probability from PyTorch's.
+        The folder, and for each backend its largest difference of a log-probability of noise from
+        PyTorch's.
 
     Raises:
         UserError: as `load_pretrained`; packages are missing; the folder holds something else or
