@@ -26,7 +26,7 @@ def main(config):
         ("optimizer=adam", "there is no optimizer=adam; did you mean adamw? There are adamw, "),
         ("model=conformer_huge", "did you mean conformer_large?"),
         ("metrics=none", "there is no metrics=none. There are argmax, beam, beam_lm."),
-        ("-cn=basline", "there is no -cn=basline; did you mean baseline? There are baseline, "),
+        ("-cn=basline", "there is no -cn=basline; did you mean baseline? There are app, "),
         (
             "+experiment=mini_librispeech_cpu",
             "experiment is chosen already: write experiment=... without +",
