@@ -64,6 +64,8 @@ FORMS = {"flac": False, "packed": True}
 def main() -> None:
     args = parse_arguments()
     torch.set_num_threads(1)
+    if args.work:
+        args.work.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=args.work) as work:
         root = Path(work) / "LibriSpeech"
         hours, packing_seconds = prepare(args.part, root, args.hours)

@@ -23,7 +23,7 @@ def test_flac_and_packed_are_compared(tmp_path, monkeypatch, capsys):
     (folder / "1-2.trans.txt").write_text("".join(lines))
     out = tmp_path / "out.json"
     arguments = [tmp_path / "tiny", "--json", out, "--workers", 1, "--batch-seconds", 20]
-    arguments += ["--rounds", 1, "--hours", 50 / 3600, "--pace", 0.1, "--work", tmp_path]
+    arguments += ["--rounds", 1, "--hours", 50 / 3600, "--pace", 0.1, "--work", tmp_path / "new"]
     monkeypatch.setattr("sys.argv", [str(SCRIPT), *map(str, arguments)])
     runpy.run_path(str(SCRIPT), run_name="__main__")
 
