@@ -42,5 +42,7 @@ def test_flac_and_packed_are_compared(tmp_path, monkeypatch, capsys):
     speed = {form: results["reading", form, None, "warm"] for form in ("flac", "packed")}
     assert speed["packed"]["hours_per_second"] > 2 * speed["flac"]["hours_per_second"]
     assert 0 <= results["feeding", "packed", 1, "warm"]["data_wait_share"] < 1
-    assert {path.name for path in tmp_path.iterdir()} == {"tiny", "tiny.index.jsonl", "out.json"}
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"tiny", "tiny.index.jsonl", "out.json", "new"}
+    assert not list((tmp_path / "new").iterdir())
     assert "reading    packed" in capsys.readouterr().out
