@@ -186,6 +186,31 @@ def test_resuming_is_exact_with_everything_that_draws_or_remembers(
     assert rows(tmp_path / "stopped", *columns) == rows(tmp_path / "whole", *columns)
 
 
+def test_a_kill_between_the_final_best_and_last_leaves_no_older_last(
+    compose_tiny, tmp_path, monkeypatch
+):
+    settings = ["trainer.ema_decay=0.9", "trainer.eval_every=null"]
+    start(compose_tiny(*settings, run_name="whole")).train()
+    killed = start(compose_tiny(*settings, run_name="killed"))
+    save = BaseTrainer._save
+
+    def die_before_last(self, name):
+        if name == "last" and self.step == self.total_steps:
+            raise KeyboardInterrupt
+        save(self, name)
+
+    monkeypatch.setattr(BaseTrainer, "_save", die_before_last)
+    with pytest.raises(KeyboardInterrupt):
+        killed.train()
+    monkeypatch.undo()
+    folder = tmp_path / "killed" / "checkpoints"
+    start(
+        compose_tiny(*settings, f"trainer.resume_from={tmp_path / 'killed'}", run_name="killed")
+    ).train()
+    expected = (tmp_path / "whole/checkpoints/last/model.safetensors").read_bytes()
+    assert (folder / "last/model.safetensors").read_bytes() == expected
+
+
 def test_the_averaged_weights_are_evaluated_and_kept(compose_tiny, tmp_path):
     trainer = start(compose_tiny("trainer.ema_decay=0.5", "trainer.epochs=1"))
     trainer.train()
