@@ -186,9 +186,7 @@ def test_resuming_is_exact_with_everything_that_draws_or_remembers(
     assert rows(tmp_path / "stopped", *columns) == rows(tmp_path / "whole", *columns)
 
 
-def test_a_kill_before_the_final_last_leaves_no_older_one(
-    compose_tiny, tmp_path, monkeypatch
-):
+def test_a_kill_before_the_final_last_leaves_no_older_one(compose_tiny, tmp_path, monkeypatch):
     settings = ["trainer.ema_decay=0.9", "trainer.save_every=1"]
     start(compose_tiny(*settings, run_name="whole")).train()
     killed = start(compose_tiny(*settings, run_name="killed"))
