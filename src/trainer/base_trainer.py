@@ -181,8 +181,9 @@ class BaseTrainer:
     def _train(self, bar: tqdm) -> None:
         batches = iter(self.stream)
         self._start_clock()
-        was_at_the_end = not self.evaluation_due and self.step == self.total_steps
+        went_on = False
         while self.evaluation_due or (self.step < self.total_steps and not self._should_stop()):
+            went_on = True
             if not self.evaluation_due:  # as it is where an evaluation was interrupted
                 self._optimizer_step(batches)
                 bar.update()
@@ -196,7 +197,7 @@ class BaseTrainer:
                 self._start_clock()
             self._save_what_is_due(evaluated, improved)
             self.interruption.check(any_rank)
-        if was_at_the_end:  # a kill after `best` or `step_N` may have left an older `last`
+        if not went_on:  # resumed at its end: a kill after `best` may have left an older `last`
             self._save("last")
 
     def _optimizer_step(self, batches: Iterator[Batch]) -> None:
