@@ -17,7 +17,7 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -47,6 +47,8 @@ _RATE, _VOLUME, _PITCH, _RANGE = 1, 2, 3, 4
 
 # At eSpeak's default of 100 some voices reach full scale, where it turns its gain down mid-word.
 _SAFE_VOLUME = 40
+
+_IPA, _PARTED_BY = 2, ord("_") << 8
 
 _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
 _LOCK = threading.Lock()
@@ -112,14 +114,7 @@ class EspeakSynthesizer:
 
         callback = _Callback(collect)
         with _LOCK, _fresh_library(self._library_path) as espeak:
-            rate = espeak.espeak_Initialize(
-                _AUDIO_OUTPUT_SYNCHRONOUS, 0, os.fsencode(self._data_path), _INITIALIZE_DONT_EXIT
-            )
-            if rate != SAMPLE_RATE:
-                raise UserError(
-                    f"eSpeak cannot read its data in {self._data_path}: "
-                    "point TMPDIR at a writable folder with a short path."
-                )
+            self._initialize(espeak)
             espeak.espeak_SetSynthCallback(callback)
             _seed_noise(espeak)
             espeak.espeak_SetVoiceByName(voice.speaker.encode())
@@ -131,6 +126,26 @@ class EspeakSynthesizer:
             espeak.espeak_Synth(utf8, ctypes.c_size_t(len(utf8)), 0, 1, 0, _CHARS_UTF8, None, None)
             espeak.espeak_Terminate()
         return np.frombuffer(b"".join(chunks), dtype="<i2").astype(np.float32) / 32768
+
+    def phonemes(self, words: Sequence[str], language: str = "en-us") -> list[str]:
+        """How each word is said alone: IPA, its sounds parted by `_`."""
+        with _LOCK, _fresh_library(self._library_path) as espeak:
+            self._initialize(espeak)
+            espeak.espeak_SetVoiceByName(language.encode())
+            espeak.espeak_TextToPhonemes.restype = ctypes.c_char_p
+            said = [_phonemes_of(espeak, word) for word in words]
+            espeak.espeak_Terminate()
+        return said
+
+    def _initialize(self, espeak: ctypes.CDLL) -> None:
+        rate = espeak.espeak_Initialize(
+            _AUDIO_OUTPUT_SYNCHRONOUS, 0, os.fsencode(self._data_path), _INITIALIZE_DONT_EXIT
+        )
+        if rate != SAMPLE_RATE:
+            raise UserError(
+                f"eSpeak cannot read its data in {self._data_path}: "
+                "point TMPDIR at a writable folder with a short path."
+            )
 
     def _check(self, voice: Voice) -> None:
         """eSpeak itself takes wrong values for the nearest right ones, without a word."""
@@ -162,6 +177,16 @@ def _fresh_library(path: Path) -> Iterator[ctypes.CDLL]:
         yield library
     finally:
         _ctypes.dlclose(library._handle)
+
+
+def _phonemes_of(espeak: ctypes.CDLL, word: str) -> str:
+    """eSpeak moves `left` on by a clause a call, and past the end sets it to null."""
+    left = ctypes.c_char_p(word.encode())
+    clauses = []
+    while left.value:
+        said = espeak.espeak_TextToPhonemes(ctypes.byref(left), _CHARS_UTF8, _IPA | _PARTED_BY)
+        clauses.append(said.decode())
+    return "_".join(clauses)
 
 
 def _seed_noise(espeak: ctypes.CDLL) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from math import inf
 from pathlib import Path
 
@@ -22,10 +23,11 @@ from torch import Tensor
 from src.decoding.alignment import ctc_viterbi
 from src.decoding.checks import check_beam_size, check_vocabulary
 from src.decoding.hypothesis import Hypothesis
+from src.decoding.lexicon import Lexicon
 from src.decoding.ngram_lm import NGramLM
 from src.decoding.prefix_beam_search import Pruning, prefix_beam_search
 from src.decoding.tensor_beam_search import TensorBeamSearch
-from src.decoding.token_table import token_table
+from src.decoding.token_table import token_table, with_homophones
 from src.decoding.word_scoring import word_scoring
 from src.decoding.word_times import words_of_tokens
 from src.decoding.word_trie import as_records
@@ -33,7 +35,7 @@ from src.text_encoder import CTCTextEncoder
 from src.utils.cores import available_cores
 from src.utils.errors import UserError
 
-Found = tuple[np.ndarray, np.ndarray, np.ndarray]  # what `prefix_beam_search` returns
+Found = tuple[np.ndarray, ...]  # what `prefix_beam_search` returns
 UNKNOWN_WORD_SCORE = -10 * float(np.log(10))  # pyctcdecode's default, in natural logarithms
 
 
@@ -57,7 +59,8 @@ class BeamSearchDecoder:
         n_best: hypotheses returned for each utterance.
         num_threads: utterances decoded at once; None is all cores.
         backend: `numba` runs on the CPU, `tensor` where the log-probs are, the whole batch at
-            once; `auto` is `tensor` for log-probs on CUDA. The results are the same.
+            once; `auto` is `tensor` for log-probs on CUDA. The results are the same. `tensor`
+            cannot tell words apart that the text encoder spells alike (homophones in phonemes).
 
     Hypotheses' `acoustic_score` is ln P_ctc, `lm_score` alpha times the LM's sum, `word_bonus` the
     rest. Each token's frame is its place on the best path that spells the hypothesis. Where no
@@ -102,10 +105,19 @@ class BeamSearchDecoder:
         if isinstance(lm, (str, Path)):
             lm = NGramLM.from_arpa(lm)
         self.lm = lm
-        self.scoring = word_scoring(
-            lm, alphabet, alpha, beta, vocabulary, unknown_word_score, hotwords or {}
-        )
+        settings = (alpha, beta, vocabulary, unknown_word_score, hotwords or {})
+        self.scoring = word_scoring(lm, alphabet, *settings, text_encoder.spell)
         self.trie = as_records(self.scoring[1])
+        known = list(dict.fromkeys([*(lm.words if lm else ()), *(hotwords or {})]))
+        self.lexicon = Lexicon(known, self.scoring[2].alike, text_encoder)
+        self.tokens = with_homophones(self.tokens, self.lexicon.most_alike)
+        if self.lexicon.most_alike > 1:
+            if backend == "tensor":
+                raise UserError(
+                    "backend=tensor cannot tell words apart that are spelt alike, as the text "
+                    "encoder's are; use backend=auto"
+                )
+            backend = "numba"
         self.backend = backend
         self._tensor_searches: dict[torch.device, TensorBeamSearch] = {}
         threads = num_threads or available_cores()
@@ -131,6 +143,8 @@ class BeamSearchDecoder:
     def _numba_search(self, log_probs: np.ndarray) -> Found:
         settings = (self.text_encoder.blank, self.n_best, self.pruning, self.tokens)
         arrays, _, words = self.scoring
+        if (sound := self.tokens.sound).size > log_probs.shape[1]:
+            log_probs = np.ascontiguousarray(log_probs[:, sound])
         return prefix_beam_search(log_probs, *settings, arrays, self.trie, words)
 
     def _tensor_search(self, device: torch.device) -> TensorBeamSearch:
@@ -144,27 +158,41 @@ class BeamSearchDecoder:
 
     def _n_best(self, log_probs: np.ndarray, found: Found) -> list[Hypothesis]:
         """Of one utterance: log_probs [T, V] and what the search returned."""
-        parts, tokens, lengths = found
+        parts, tokens, lengths, choices = found
         texts = np.split(tokens, lengths.cumsum()[:-1]) if len(lengths) else []
         return [
-            self._hypothesis(log_probs, text, *map(float, part)) for text, part in zip(texts, parts)
+            self._hypothesis(log_probs, text, int(choice), *map(float, part))
+            for text, choice, part in zip(texts, choices, parts)
         ] or [Hypothesis("", -inf, -inf)]
 
     def _hypothesis(
-        self, log_probs: np.ndarray, tokens: np.ndarray, acoustic: float, lm: float, bonus: float
+        self,
+        log_probs: np.ndarray,
+        tokens: np.ndarray,
+        last_choice: int,
+        acoustic: float,
+        lm: float,
+        bonus: float,
     ) -> Hypothesis:
+        choices = [*self.tokens.choice[tokens[self.tokens.boundary[tokens]]].tolist(), last_choice]
+        tokens = self.tokens.sound[tokens]
         frames = ctc_viterbi(log_probs, tokens, self.text_encoder.blank)
         peaks = log_probs[frames, tokens].tolist()
         token_list, frame_list = tokens.tolist(), frames.tolist()
+        words = words_of_tokens(
+            token_list, frame_list, peaks, self.text_encoder, self.frame_seconds
+        )
+        text = self.text_encoder.decode(token_list)
+        if self.lexicon.differs:
+            text = self.lexicon.text(token_list, choices)
+            words = [replace(word, text=said) for word, said in zip(words, text.split())]
         return Hypothesis(
-            text=self.text_encoder.decode(token_list),
+            text=text,
             score=acoustic + lm + bonus,
             acoustic_score=acoustic,
             lm_score=lm,
             word_bonus=bonus,
             tokens=token_list,
             frames=frame_list,
-            words=words_of_tokens(
-                token_list, frame_list, peaks, self.text_encoder, self.frame_seconds
-            ),
+            words=words,
         )

@@ -13,6 +13,14 @@ def check_beam_size(beam_size: int) -> None:
         raise UserError(f"beam_size is {beam_size}; a beam search keeps at least 1 prefix")
 
 
+def check_spells_with_letters(text_encoder: CTCTextEncoder, decoder: str) -> None:
+    if text_encoder.spell(["knight"]) != ["knight"]:
+        raise UserError(
+            f"decoder={decoder} knows words by their letters, and the text encoder spells with "
+            "phonemes; use beam_search_lm"
+        )
+
+
 def check_vocabulary(log_probs: Tensor, text_encoder: CTCTextEncoder) -> None:
     """log_probs [B, T, V] must be of the text encoder's V tokens."""
     if log_probs.shape[-1] != len(text_encoder):

@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from src.decoding.arpa_words import arpa_words, unreadable_lm
-from src.decoding.checks import check_beam_size, check_vocabulary
+from src.decoding.checks import check_beam_size, check_spells_with_letters, check_vocabulary
 from src.decoding.hypothesis import Hypothesis
 from src.decoding.word_times import words_of_tokens
 from src.text_encoder import CTCTextEncoder
@@ -66,6 +66,7 @@ class FlashlightDecoder:
         n_best: int = 1,
     ) -> None:
         check_beam_size(beam_size)
+        check_spells_with_letters(text_encoder, "flashlight_lm")
         flashlight = _flashlight()
         self.text_encoder = text_encoder
         self.frame_seconds = frame_seconds

@@ -62,6 +62,7 @@ class WordScoring(NamedTuple):
         alpha, unknown_score: weight of the LM; added to an unknown word's ln P.
         beta: for every word.
         bonus: float32, beside `beta`, for each word id of the trie.
+        alike: int32, for each word id the next that is spelt alike, -1 after the last.
         end_bound, start_bound: no token that ends a word adds more, nor one that starts a word.
         start_state, unknown_id, end_id: of the LM.
     """
@@ -73,6 +74,7 @@ class WordScoring(NamedTuple):
     unknown_score: float
     beta: float
     bonus: np.ndarray
+    alike: np.ndarray
     end_bound: float
     start_bound: float
     start_state: int
@@ -127,25 +129,48 @@ def unknown_word(tree: np.ndarray, node: int, lm: LMArrays, words: WordScoring) 
 
 
 @njit(nogil=True, cache=True)
+def word_end(
+    tree: np.ndarray, node: int, word: int, lm: LMArrays, words: WordScoring
+) -> tuple[float, float, int]:
+    """What ending the node's open word as `word` (-1: unknown) adds to the parts of the LM and the
+    bonus, and the LM's state after it."""
+    bonus = words.beta + (words.bonus[word] if word >= 0 else 0.0)
+    if word < 0 and words.closed:
+        return -inf, bonus, tree[node].state
+    if not words.with_lm:
+        return 0.0, bonus, tree[node].state
+    known = 0 <= word < lm.row_start[1] and word != words.unknown_id
+    log_prob, state = lookup(lm, tree[node].state, word if known else words.unknown_id)
+    return words.alpha * (log_prob + (0.0 if known else words.unknown_score)), bonus, state
+
+
+@njit(nogil=True, cache=True)
 def end_word(
     tree: np.ndarray, node: int, lm: LMArrays, trie: np.ndarray, words: WordScoring
 ) -> None:
-    """Fills `end_lm`, `end_bonus` and `end_state` of a node."""
+    """Fills `end_lm`, `end_bonus` and `end_state` of a node, with the first of words alike."""
     tree[node].ended = True
     place = tree[node].place
-    tree[node].end_lm, tree[node].end_bonus = 0.0, 0.0
-    tree[node].end_state = tree[node].state
-    if place == ROOT or not words.active:  # no word is open
-        return
-    word = trie[place].word if place > 0 else -1
-    tree[node].end_bonus = words.beta + (words.bonus[word] if word >= 0 else 0.0)
-    if word < 0 and words.closed:
-        tree[node].end_lm = -inf
-    elif words.with_lm:
-        known = 0 <= word < lm.row_start[1] and word != words.unknown_id
-        log_prob, state = lookup(lm, tree[node].state, word if known else words.unknown_id)
-        tree[node].end_state = state
-        tree[node].end_lm = words.alpha * (log_prob + (0.0 if known else words.unknown_score))
+    end = (0.0, 0.0, np.int64(tree[node].state))
+    if place != ROOT and words.active:  # a word is open
+        end = word_end(tree, node, trie[place].word if place > 0 else -1, lm, words)
+    tree[node].end_lm, tree[node].end_bonus, tree[node].end_state = end
+
+
+@njit(nogil=True, cache=True)
+def word_end_of_choice(
+    tree: np.ndarray, node: int, choice: int, lm: LMArrays, trie: np.ndarray, words: WordScoring
+) -> tuple[float, float, int | np.int64]:
+    """`word_end` with the word that is `choice` (1: the second) among those that are spelt alike;
+    -inf if there is none."""
+    place = tree[node].place
+    word = np.int64(trie[place].word) if place > 0 else np.int64(-1)
+    while choice > 0 and word >= 0:
+        word = np.int64(words.alike[word])
+        choice -= 1
+    if word < 0:
+        return -inf, 0.0, np.int64(tree[node].state)
+    return word_end(tree, node, word, lm, words)
 
 
 @njit(inline="always")
@@ -164,6 +189,10 @@ def extend(
     if tokens.boundary[token]:
         if not tree[node].ended:
             end_word(tree, node, lm, trie, words)
+        if tokens.choice[token] > 0:
+            choice = tokens.choice[token]
+            end_lm, end_bonus, _ = word_end_of_choice(tree, node, choice, lm, trie, words)
+            return rank + end_lm + end_bonus, ROOT, 0.0
         rank += tree[node].end_lm + tree[node].end_bonus
         place = ROOT
         fresh_state = tree[node].end_state != tree[node].state
@@ -187,7 +216,16 @@ def extend(
 
 @njit(nogil=True, cache=True)
 def child_of(
-    tree: np.ndarray, size: int, node: int, token: int, boundary: bool, place: int, ahead: float
+    tree: np.ndarray,
+    size: int,
+    node: int,
+    token: int,
+    place: int,
+    ahead: float,
+    tokens: TokenTable,
+    lm: LMArrays,
+    trie: np.ndarray,
+    words: WordScoring,
 ) -> int:
     """The node of `node` + `token`, made as node `size` if there is none yet."""
     child = tree[node].first_child
@@ -205,10 +243,13 @@ def child_of(
         parent.state,
         parent.unknown,
     )
-    if boundary:
-        new.lm += parent.end_lm
-        new.bonus += parent.end_bonus
-        new.state, new.unknown = parent.end_state, np.nan
+    if words.active and tokens.boundary[token]:
+        end = (parent.end_lm, parent.end_bonus, np.int64(parent.end_state))
+        if tokens.choice[token] > 0:
+            end = word_end_of_choice(tree, node, tokens.choice[token], lm, trie, words)
+        new.lm += end[0]
+        new.bonus += end[1]
+        new.state, new.unknown = end[2], np.nan
     return size
 
 
@@ -264,19 +305,30 @@ def power_of_two(at_least: int) -> int:
 
 
 @njit(inline="always")
-def from_parent(tree: np.ndarray, node: int, p_blank: np.ndarray, total: np.ndarray) -> float:
+def heard(tree: np.ndarray, node: int, sound: np.ndarray) -> int:
+    """The sound of the node's last token, -1 for the root."""
+    token = tree[node].token
+    return sound[token] if token >= 0 else -1
+
+
+@njit(inline="always")
+def from_parent(
+    tree: np.ndarray, node: int, sound: np.ndarray, p_blank: np.ndarray, total: np.ndarray
+) -> float:
     """ln P of the alignments that the node's last token extends, if its parent is in the beam."""
     parent = tree[node].parent
     if parent < 0 or tree[parent].slot < 0:
         return -inf
     slot = tree[parent].slot
-    return p_blank[slot] if tree[parent].token == tree[node].token else total[slot]
+    repeats = heard(tree, parent, sound) == heard(tree, node, sound)
+    return p_blank[slot] if repeats else total[slot]
 
 
 @njit(nogil=True, cache=True)
 def recombine(
     tree: np.ndarray,
     node: np.ndarray,
+    sound: np.ndarray,
     p_blank: np.ndarray,
     p_token: np.ndarray,
     total: np.ndarray,
@@ -294,11 +346,12 @@ def recombine(
     """
     first_alike[:] = -1
     for k in range(n):
-        inflow[k] = from_parent(tree, node[k], p_blank, total)
+        inflow[k] = from_parent(tree, node[k], sound, p_blank, total)
     for k in range(n):
         prefix = tree[node[k]]
         rank = prefix.lm + prefix.bonus
-        key = (prefix.state * 31 + prefix.place) * 31 + prefix.token
+        last = heard(tree, node[k], sound)
+        key = (prefix.state * 31 + prefix.place) * 31 + last
         bucket = key & (len(first_alike) - 1)
         other = first_alike[bucket]
         alike[k], first_alike[bucket] = other, k
@@ -308,7 +361,7 @@ def recombine(
                 rival.slot >= 0  # not dropped
                 and rival.state == prefix.state
                 and rival.place == prefix.place
-                and rival.token == prefix.token
+                and heard(tree, node[other], sound) == last
             ):
                 ahead = rival.lm + rival.bonus - rank
                 blank_ahead = ahead + p_blank[other] - p_blank[k]
@@ -339,18 +392,21 @@ def prefix_beam_search(
     lm: LMArrays,
     trie: np.ndarray,
     words: WordScoring,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """The best prefixes of one utterance.
 
     Args:
-        log_probs: float32 [T, V], natural logarithms, no NaN.
+        log_probs: float32 [T, V], natural logarithms, no NaN; V is the table's, so tokens that are
+            heard alike have columns alike.
 
     Returns:
         scores, float64 [N, 3]: acoustic, LM and bonus parts, best sum first, N <= n_best;
-        tokens, int32 [sum of lengths], one hypothesis after another; lengths, int64 [N].
+        tokens, int32 [sum of lengths], one hypothesis after another; lengths, int64 [N]; the
+        choice among words spelt alike that ends each hypothesis, int64 [N].
         N is 0 where every path is impossible.
     """
     T, V = log_probs.shape
+    sound = tokens.sound
     K = pruning.beam_size
     tree = np.empty(T * K + 1, PREFIX)
     root = tree[ROOT]
@@ -389,7 +445,7 @@ def prefix_beam_search(
             stay_token[k] = p_token[k] + row[last] if last >= 0 else -inf
             if parent >= 0 and tree[parent].slot >= 0:
                 j = tree[parent].slot
-                p = p_blank[j] if tree[parent].token == last else total[j]
+                p = p_blank[j] if heard(tree, parent, sound) == sound[last] else total[j]
                 stay_token[k] = log_add(stay_token[k], p + row[last])
                 met[j, last] = t
             rank = tree[node[k]].lm + tree[node[k]].bonus + tree[node[k]].ahead
@@ -439,7 +495,8 @@ def prefix_beam_search(
                     break
                 if met[k, token] == t or (not tokens.boundary[token] and reach + within[k] < limit):
                     continue
-                p = (p_blank[k] if token == tree[parent].token else total[k]) + row[token]
+                repeats = sound[token] == heard(tree, parent, sound)
+                p = (p_blank[k] if repeats else total[k]) + row[token]
                 rank, place, ahead = base[k], ROOT, 0.0
                 if words.active:
                     rank, place, ahead = extend(tree, parent, token, tokens, lm, trie, words)
@@ -476,8 +533,9 @@ def prefix_beam_search(
                 next_total[kept] = stay[at]
             else:
                 parent, token = node[source[at]], token_of[at]
-                boundary = words.active and tokens.boundary[token]
-                child = child_of(tree, size, parent, token, boundary, place_of[at], ahead_of[at])
+                place, ahead = place_of[at], ahead_of[at]
+                scored_by = (tokens, lm, trie, words)
+                child = child_of(tree, size, parent, token, place, ahead, *scored_by)
                 if child == size:
                     size += 1
                 next_node[kept] = child
@@ -491,7 +549,7 @@ def prefix_beam_search(
         n = kept
         if pruning.recombine:
             room = (inflow, first_alike, alike)
-            n = recombine(tree, next_node, next_blank, next_token, next_total, kept, *room)
+            n = recombine(tree, next_node, sound, next_blank, next_token, next_total, kept, *room)
         for k in range(n):
             node[k], p_blank[k], p_token[k] = next_node[k], next_blank[k], next_token[k]
             total[k] = next_total[k]
@@ -511,26 +569,35 @@ def finish(
     lm: LMArrays,
     trie: np.ndarray,
     words: WordScoring,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Ends the last words and the sentences, and reads the best prefixes back from the tree."""
     n = len(node)
     parts = np.empty((n, 3))
     total = np.empty(n)
+    choice = np.zeros(n, np.int64)
     for unfinished in (False, True):
         for k in range(n):
             at = node[k]
             if not tree[at].ended:
                 end_word(tree, at, lm, trie, words)
-            end_lm, state = tree[at].end_lm, np.int64(tree[at].end_state)
+            end_lm, end_bonus = tree[at].end_lm, tree[at].end_bonus
+            state = np.int64(tree[at].end_state)
             if words.with_lm:
                 if unfinished and end_lm == -inf:
                     log_prob, state = lookup(lm, tree[at].state, words.unknown_id)
                     end_lm = words.alpha * (log_prob + words.unknown_score)
-                log_prob, _ = lookup(lm, state, words.end_id)
-                end_lm += words.alpha * log_prob
+                end_lm += words.alpha * lookup(lm, state, words.end_id)[0]
+                other, place = 1, tree[at].place
+                word = words.alike[trie[place].word] if place > 0 and trie[place].word >= 0 else -1
+                while word >= 0:
+                    lm_part, bonus, state = word_end(tree, at, word, lm, words)
+                    lm_part += words.alpha * lookup(lm, state, words.end_id)[0]
+                    if lm_part + bonus > end_lm + end_bonus:
+                        end_lm, end_bonus, choice[k] = lm_part, bonus, other
+                    other, word = other + 1, words.alike[word]
             parts[k, 0] = log_add(p_blank[k], p_token[k])
             parts[k, 1] = tree[at].lm + end_lm
-            parts[k, 2] = tree[at].bonus + tree[at].end_bonus
+            parts[k, 2] = tree[at].bonus + end_bonus
             total[k] = parts[k, 0] + parts[k, 1] + parts[k, 2]
         if n == 0 or total.max() > -inf:
             break  # or no prefix ends in a whole word of the closed vocabulary: take the others
@@ -551,4 +618,4 @@ def finish(
             position -= 1
             text[position] = tree[at].token
             at = tree[at].parent
-    return parts[by_score[:n]], text, length
+    return parts[by_score[:n]], text, length, choice[by_score[:n]]

@@ -19,7 +19,7 @@ import numpy as np
 from torch import Tensor
 
 from src.decoding.arpa_words import arpa_words, unreadable_lm
-from src.decoding.checks import check_beam_size, check_vocabulary
+from src.decoding.checks import check_beam_size, check_spells_with_letters, check_vocabulary
 from src.decoding.hypothesis import Hypothesis, Word
 from src.text_encoder import CTCTextEncoder
 from src.utils.cores import available_cores
@@ -72,6 +72,7 @@ class PyctcdecodeDecoder:
         n_best: int = 1,
     ) -> None:
         check_beam_size(beam_size)
+        check_spells_with_letters(text_encoder, "pyctcdecode")
         if lm is None and not (alpha is None and beta is None):
             raise UserError(
                 "alpha and beta weigh a language model, and pyctcdecode has none here; give its "

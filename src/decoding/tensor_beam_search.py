@@ -93,9 +93,7 @@ class TensorBeamSearch:
         self.no_prefix = torch.tensor([NO_PREFIX, NO_PARENT, blank], device=device)
 
     @torch.no_grad()
-    def __call__(
-        self, log_probs: Tensor, log_prob_length: Tensor
-    ) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    def __call__(self, log_probs: Tensor, log_prob_length: Tensor) -> list[tuple[np.ndarray, ...]]:
         """The best prefixes of each utterance.
 
         Args:
@@ -104,7 +102,8 @@ class TensorBeamSearch:
 
         Returns:
             For each utterance what `prefix_beam_search` returns: scores, float64 [N, 3]; tokens,
-            int32 [sum of lengths]; lengths, int64 [N].
+            int32 [sum of lengths]; lengths, int64 [N]; zeros, int64 [N], as no two words are spelt
+            alike.
         """
         frames = self._frames(log_probs.to(self.device), log_prob_length.to(self.device))
         beam = self._start(len(log_probs))
@@ -245,14 +244,15 @@ class TensorBeamSearch:
 
 def _read_back(
     parts: np.ndarray, slot: np.ndarray, choices: np.ndarray, V: int, blank: int
-) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+) -> list[tuple[np.ndarray, ...]]:
     """Follows the choices [T, B, K] back from the slots [B, N] of the hypotheses."""
     path = np.empty((*slot.shape, len(choices)), np.int32)
     for t in range(len(choices) - 1, -1, -1):
         slot, path[:, :, t] = np.divmod(np.take_along_axis(choices[t], slot, 1), V)
-    found = []
+    found: list[tuple[np.ndarray, ...]] = []
     for scores, tokens in zip(parts, path):
         possible = scores.sum(1) > -inf
         scores, tokens = scores[possible], tokens[possible]
-        found.append((scores, tokens[tokens != blank], (tokens != blank).sum(1)))
+        lengths = (tokens != blank).sum(1)
+        found.append((scores, tokens[tokens != blank], lengths, np.zeros_like(lengths)))
     return found

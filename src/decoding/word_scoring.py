@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -33,9 +33,11 @@ def word_scoring(
     vocabulary: str,
     unknown_word_score: float,
     hotwords: Mapping[str, float],
+    spell: Callable[[list[str]], list[str]] = list,
 ) -> tuple[LMArrays, TrieArrays, WordScoring]:
     """The arrays that `prefix_beam_search` takes; see `BeamSearchDecoder` for the arguments.
 
+    `spell` writes words with the letters of `alphabet`.
     The trie's `best` holds what the best word below a node adds to a score at the least: alpha
     times its unigram ln P, beta, its hotword's weight.
     """
@@ -54,7 +56,11 @@ def word_scoring(
     beta = DEFAULT_BETA if beta is None else float(beta)
     if alpha < 0:
         raise UserError(f"alpha={alpha} would prefer what the language model finds unlikely")
-    foreign = [word for word in hotwords if not word or not set(word) <= set(alphabet)]
+    foreign = [
+        word
+        for word, spelling in zip(hotwords, spell(list(hotwords)))
+        if not word or not set(spelling) <= set(alphabet)
+    ]
     if foreign:
         raise UserError(f"hotword {foreign[0]!r} cannot be spelt with the letters {alphabet!r}")
 
@@ -76,7 +82,13 @@ def word_scoring(
             f"the text encoder spells with {len(alphabet)} characters; words can be scored with "
             f"{MAX_ALPHABET} at most: leave out lm and hotwords"
         )
-    trie = build_word_trie(words, score.astype(np.float32), alphabet if words else "")
+    spellings = spell(words)
+    trie, alike = build_word_trie(
+        words,
+        score.astype(np.float32),
+        alphabet if words else "",
+        None if spellings == words else spellings,
+    )
 
     best_bonus = beta + max(0.0, float(bonus.max(initial=0.0)))
     off_trie = beta + alpha * max(0.0, unknown_word_score) if vocabulary == "open" else -np.inf
@@ -89,6 +101,7 @@ def word_scoring(
         unknown_score=float(unknown_word_score),
         beta=beta,
         bonus=bonus,
+        alike=alike,
         # an end may be followed by the start of the next word (pieces such as `▁the`)
         end_bound=max(
             off_trie, best_bonus + alpha * max(0.0, unknown_word_score) + max(0.0, start)

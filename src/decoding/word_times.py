@@ -30,7 +30,7 @@ def words_of_tokens(
         if letters:
             mean = sum(log_prob for _, log_prob in span) / len(span)
             start, end = span[0][0] * frame_seconds, (span[-1][0] + 1) * frame_seconds
-            words.append(Word("".join(letters), start, end, math.exp(mean)))
+            words.append(Word(text_encoder.read("".join(letters)), start, end, math.exp(mean)))
         letters.clear()
         span.clear()
 

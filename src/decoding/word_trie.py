@@ -1,6 +1,7 @@
 """The spellings of a vocabulary as a trie in flat arrays, for numba kernels.
 
-trie = as_records(build_word_trie(["a", "an"], np.float32([-1, -2]), ALPHABET))
+trie, _ = build_word_trie(["a", "an"], np.float32([-1, -2]), ALPHABET)
+trie = as_records(trie)
 node = step(trie, 0, ALPHABET.index("a"))  # 0 is the root
 """
 
@@ -20,7 +21,7 @@ class TrieArrays(NamedTuple):
 
     children: np.ndarray  # uint64 [N], bit c: there is a child by character c
     first_child: np.ndarray  # int32 [N], node of the first child; the others follow
-    word: np.ndarray  # int32 [N], the word that ends here, -1 if none does
+    word: np.ndarray  # int32 [N], the (best) word that ends here, -1 if none does
     best: np.ndarray  # float32 [N], the highest score of a word that ends here or below
 
 
@@ -44,30 +45,48 @@ def as_records(trie: TrieArrays) -> np.ndarray:
     return records
 
 
-def build_word_trie(words: list[str], word_score: np.ndarray, alphabet: str) -> TrieArrays:
+def build_word_trie(
+    words: list[str], word_score: np.ndarray, alphabet: str, spellings: list[str] | None = None
+) -> tuple[TrieArrays, np.ndarray]:
     """Trie of the words that the alphabet can spell, without `<s>`, `</s>` and `<unk>`.
 
     Args:
         words: word of each id, no word twice.
         word_score: [words], what `best` is the maximum of; -inf where there is no word.
         alphabet: at most 63 characters; character c of the arrays is `alphabet[c]`.
+        spellings: of each word; None is the words themselves. Some may be the same.
+
+    Returns:
+        The trie, and int32 [words]: the next best word that is spelt like this one, -1 after the
+        last.
     """
+    spellings = words if spellings is None else spellings
     if len(alphabet) > MAX_ALPHABET:
         raise ValueError(f"an alphabet of {len(alphabet)} characters, at most {MAX_ALPHABET} fit")
     letters = set(alphabet)
-    ids = [i for i, word in enumerate(words) if letters.issuperset(word) and word not in NO_WORDS]
+    ids = [
+        i
+        for i, (word, spelling) in enumerate(zip(words, spellings))
+        if spelling and letters.issuperset(spelling) and word not in NO_WORDS
+    ]
     # Spelt with bytes 1, 2, ..., numpy's sorting of byte strings is the order of the children.
     to_byte = str.maketrans({char: chr(code) for code, char in enumerate(alphabet, 1)})
-    spelling = np.array([words[i].translate(to_byte).encode("latin-1") for i in ids], bytes)
-    order = np.argsort(spelling)
-    spelling, word_id = spelling[order], np.array(ids, np.int32)[order]
+    spelling = np.array([spellings[i].translate(to_byte).encode("latin-1") for i in ids], bytes)
+    word_id = np.array(ids, np.int32)
     score = np.asarray(word_score, np.float32)[word_id]
+    order = np.lexsort((-score, spelling)) if spellings is not words else np.argsort(spelling)
+    spelling, word_id, score = spelling[order], word_id[order], score[order]
+    first = np.ones(len(ids), bool)
+    first[1:] = spelling[1:] != spelling[:-1]
+    alike = np.full(len(words), -1, np.int32)
+    alike[word_id[:-1][~first[1:]]] = word_id[1:][~first[1:]]
+    spelling, word_id, score = spelling[first], word_id[first], score[first]
     length = np.char.str_len(spelling)
-    code = spelling.view(np.uint8).reshape(len(ids), spelling.itemsize)
+    code = spelling.view(np.uint8).reshape(len(spelling), spelling.itemsize)
 
     levels = [_level(word_id[:0], score.max(keepdims=True, initial=-np.inf), np.zeros(1, int))]
-    row = np.arange(len(ids))  # words that are longer than the depth
-    node = np.zeros(len(ids), np.int64)  # at which they are, counted within their level
+    row = np.arange(len(spelling))  # words that are longer than the depth
+    node = np.zeros(len(spelling), np.int64)  # at which they are, counted within their level
     offset = 1
     for depth in range(spelling.itemsize if ids else 0):
         longer = length[row] > depth
@@ -89,7 +108,7 @@ def build_word_trie(words: list[str], word_score: np.ndarray, alphabet: str) -> 
             _level(word_id[row[ends]], np.maximum.reduceat(score[row], first), node[ends])
         )
         offset += len(first)
-    return TrieArrays(*(np.concatenate(part) for part in zip(*levels)))
+    return TrieArrays(*(np.concatenate(part) for part in zip(*levels))), alike
 
 
 def _level(word_id: np.ndarray, best: np.ndarray, word_node: np.ndarray) -> TrieArrays:

@@ -43,6 +43,8 @@ class Conformer(nn.Module):
             is all that the forward pass keeps of it (arXiv 1604.06174): the same gradients.
     """
 
+    vocabulary_layers = ("head", "conditioning")  # whose weights belong to the tokens
+
     def __init__(
         self,
         vocab_size: int,

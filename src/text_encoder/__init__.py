@@ -7,12 +7,14 @@ from pathlib import Path
 
 from src.text_encoder.ctc_text_encoder import CTCTextEncoder
 from src.text_encoder.normalize import ALPHABET, normalize_text
+from src.text_encoder.phoneme_encoder import PhonemeCTCTextEncoder
 from src.text_encoder.sentencepiece_encoder import SentencePieceCTCTextEncoder
 from src.utils.errors import UserError
 
 _TYPES: dict[str, type[CTCTextEncoder]] = {
     "characters": CTCTextEncoder,
     "sentencepiece": SentencePieceCTCTextEncoder,
+    "phonemes": PhonemeCTCTextEncoder,
 }
 
 
@@ -31,6 +33,7 @@ def load_text_encoder(folder: str | Path) -> CTCTextEncoder:
 __all__ = [
     "ALPHABET",
     "CTCTextEncoder",
+    "PhonemeCTCTextEncoder",
     "SentencePieceCTCTextEncoder",
     "load_text_encoder",
     "normalize_text",

@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -38,6 +38,14 @@ class CTCTextEncoder:
     def fit(self, texts: Iterable[str]) -> CTCTextEncoder:
         """Nothing to learn from the training transcripts: the alphabet is given."""
         return self
+
+    def spell(self, words: Sequence[str]) -> list[str]:
+        """How words are written with the vocabulary's strings: as they are."""
+        return list(words)
+
+    def read(self, spelling: str) -> str:
+        """The word that `spell` writes so."""
+        return spelling
 
     def encode(self, text: str) -> list[int]:
         """Tokens of the normalised text, without blanks."""

@@ -47,7 +47,8 @@ def build_trainer(config: DictConfig, run_dir: Path) -> BaseTrainer:
     transforms = instantiate(config.transforms).to(device)
     model = instantiate(config.model, vocab_size=len(text_encoder)).to(device)
     if config.trainer.init_from and not config.trainer.resume_from:
-        load_initial_weights(config.trainer.init_from, model)
+        but = () if config.trainer.init_text_encoder else model.vocabulary_layers
+        load_initial_weights(config.trainer.init_from, model, but)
     logger.info("%s with %.2fM parameters", type(model).__name__, _parameters(model) / 1e6)
 
     def frames(seconds: float) -> int:
@@ -66,7 +67,7 @@ def build_trainer(config: DictConfig, run_dir: Path) -> BaseTrainer:
     epoch_len = trainer_config.pop("epoch_len")
     if backend := trainer_config.pop("compile"):
         compile_model(model, backend)
-    for done in ("init_from", "resume"):  # the latter has become `resume_from`
+    for done in ("init_from", "init_text_encoder", "resume"):  # the latter has become `resume_from`
         trainer_config.pop(done)
     accumulation = trainer_config["accumulation"]
     steps_per_epoch = epoch_len or max(1, len(loaders["train"]) // accumulation)
@@ -95,11 +96,11 @@ def build_trainer(config: DictConfig, run_dir: Path) -> BaseTrainer:
 
 
 def build_text_encoder(config: DictConfig, texts: list[str], run_dir: Path) -> CTCTextEncoder:
-    """A new run's encoder learns from `texts`, or is that of `trainer.init_from`, and is saved; a
-    resumed run keeps its own."""
+    """A new run's encoder learns from `texts`, or is that of `trainer.init_from` (but for
+    `init_text_encoder=false`), and is saved; a resumed run keeps its own."""
     if config.trainer.resume_from:
         return load_text_encoder(run_dir / "text_encoder")
-    if config.trainer.init_from:
+    if config.trainer.init_from and config.trainer.init_text_encoder:
         text_encoder = initial_text_encoder(config.trainer.init_from)
     else:
         text_encoder = instantiate(config.text_encoder).fit(texts)

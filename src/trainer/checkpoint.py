@@ -19,6 +19,7 @@ import logging
 import os
 import shutil
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -217,8 +218,9 @@ def run_dir_of(checkpoint: Path) -> Path:
     return folder if (folder / "config.yaml").is_file() else folder.parent.parent
 
 
-def load_weights(checkpoint: Path, model: nn.Module) -> None:
-    """Weights into `model`; a checkpoint of another architecture is refused in one sentence."""
+def load_weights(checkpoint: Path, model: nn.Module, but: Sequence[str] = ()) -> None:
+    """Weights into `model`, `but` those of the layers named so; a checkpoint of another
+    architecture is refused in one sentence."""
     try:
         weights = safetensors.torch.load_file(checkpoint / WEIGHTS)
     except (OSError, SafetensorError) as error:
@@ -226,6 +228,9 @@ def load_weights(checkpoint: Path, model: nn.Module) -> None:
             f"{checkpoint / WEIGHTS} cannot be read ({error}); use another checkpoint of the run"
         ) from None
     expected = model.state_dict()
+    for name in expected:
+        if name.split(".")[0] in but:
+            weights[name] = expected[name]
     wrong = sorted(
         name
         for name in weights.keys() | expected.keys()

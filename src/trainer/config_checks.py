@@ -119,7 +119,7 @@ def _check_names_and_types(plain: Plain) -> None:
 # The signatures of settings that no constructor takes
 
 OF_RUN = ("data_dir", "save_dir", "lm", "device", "seed", "overwrite")
-OF_BUILD_TRAINER = ("epoch_len", "init_from", "resume", "compile")
+OF_BUILD_TRAINER = ("epoch_len", "init_from", "init_text_encoder", "resume", "compile")
 
 
 def _of_run(
@@ -130,6 +130,7 @@ def _of_run(
 def _of_build_trainer(
     epoch_len: int | None,
     init_from: str | None,
+    init_text_encoder: bool,
     resume: Literal["auto"] | None,
     compile: str | None,
 ) -> None: ...

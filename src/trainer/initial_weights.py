@@ -2,10 +2,13 @@
 
 python train.py trainer.init_from=saved/RUN datasets=manifest optimizer.lr=2e-4
 python train.py trainer.init_from=hf://USER/REPO datasets=manifest optimizer.lr=2e-4
+python train.py trainer.init_from=saved/RUN trainer.init_text_encoder=false \
+    text_encoder=sp_ctc_text_encoder
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from torch import nn
@@ -30,6 +33,10 @@ def initial_text_encoder(path: str) -> CTCTextEncoder:
     return load_text_encoder(run_dir_of(find_initial(path)) / "text_encoder")
 
 
-def load_initial_weights(path: str, model: nn.Module) -> None:
-    """Raises UserError where `model` is of another architecture."""
-    load_weights(find_initial(path), model)
+def load_initial_weights(path: str, model: nn.Module, but: Sequence[str] = ()) -> None:
+    """All weights `but` those of the layers named so, which stay as they are.
+
+    Raises:
+        UserError: `model` is of another architecture.
+    """
+    load_weights(find_initial(path), model, but)

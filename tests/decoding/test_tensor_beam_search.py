@@ -77,7 +77,7 @@ def batch(tokens: int, sharpness: float = 2.0, frames: int = 100):
 
 def spelt(found):
     """{tokens: parts} of what a search returned."""
-    parts, tokens, lengths = found
+    parts, tokens, lengths, _ = found
     texts = np.split(tokens, lengths.cumsum()[:-1]) if len(lengths) else []
     return {tuple(text): part for text, part in zip(texts, parts)}
 

@@ -60,7 +60,7 @@ def assert_is_trie_of(trie, words, scores, alphabet):
 @settings(max_examples=150, deadline=None)
 def test_equals_a_trie_by_brute_force(words, draw):
     scores = [draw.uniform(-9, 9) for _ in words]
-    trie = build_word_trie(words, np.array(scores, np.float32), "ab'c")
+    trie, _ = build_word_trie(words, np.array(scores, np.float32), "ab'c")
     assert_is_trie_of(trie, words, scores, "ab'c")
 
 
@@ -68,18 +68,18 @@ def test_equals_a_trie_by_brute_force(words, draw):
 @settings(max_examples=30, deadline=None)
 def test_sixty_three_characters(words):
     scores = np.arange(len(words), dtype=np.float32)
-    assert_is_trie_of(build_word_trie(words, scores, WIDE), words, scores, WIDE)
+    assert_is_trie_of(build_word_trie(words, scores, WIDE)[0], words, scores, WIDE)
 
 
 def test_special_words_stay_out_even_if_the_alphabet_spells_them():
     words = ["<s>", "</s>", "<unk>", "s"]
-    trie = build_word_trie(words, np.float32([5, 5, 5, 1]), "</>snuk")
+    trie, _ = build_word_trie(words, np.float32([5, 5, 5, 1]), "</>snuk")
     assert_is_trie_of(trie, words, [5, 5, 5, 1], "</>snuk")
     assert trie.best[0] == 1
 
 
 def test_off_the_trie_stays_off():
-    trie = build_word_trie(["a"], np.float32([0]), "ab")
+    trie, _ = build_word_trie(["a"], np.float32([0]), "ab")
     assert step(as_records(trie), 0, 1) == -1
     assert step(as_records(trie), -1, 0) == -1
 
@@ -95,6 +95,6 @@ def test_two_hundred_thousand_words_take_under_two_seconds():
         {"".join(draw.choices(ALPHABET[:27], k=draw.randint(1, 14))) for _ in range(200_000)}
     )
     start = time.process_time()
-    trie = build_word_trie(words, np.zeros(len(words), np.float32), ALPHABET)
+    trie, _ = build_word_trie(words, np.zeros(len(words), np.float32), ALPHABET)
     assert time.process_time() - start < 2
     assert sorted(trie.word[trie.word >= 0]) == list(range(len(words)))

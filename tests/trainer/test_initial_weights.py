@@ -49,6 +49,24 @@ def test_a_run_starts_from_anothers_weights_and_text_encoder(compose_in, trained
         assert (second / file.name).read_bytes() == file.read_bytes()
 
 
+def test_a_new_text_encoder_leaves_the_output_layers_new(compose_in, trained, tmp_path):
+    options = (f"trainer.init_from={trained}", "trainer.init_text_encoder=false")
+    encoder = "text_encoder=phoneme_ctc_text_encoder"
+    config = compose_in(tmp_path, "third", *options, encoder)
+    check_training(config)
+    trainer = start(config)
+    before = load_file(trained / "checkpoints" / "best" / "model.safetensors")
+    weights = trainer.model.state_dict()
+    assert {name for name in before if not name.startswith("head.")} < weights.keys()
+    for name, value in weights.items():
+        if name.startswith("head."):
+            assert len(value) == len(trainer.text_encoder) == 42
+        else:
+            assert torch.equal(value, before[name]), name
+    same = compose_in(tmp_path, "fourth", *options)  # characters again, and yet a new head
+    assert not torch.equal(start(same).model.head.weight, before["head.weight"])
+
+
 def test_resuming_goes_before(compose_in, trained, tmp_path):
     options = (f"trainer.init_from={trained}", "trainer.epochs=1")
     begun = start(compose_in(tmp_path, "second", *options))
