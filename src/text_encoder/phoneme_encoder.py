@@ -33,29 +33,26 @@ class PhonemeCTCTextEncoder(CTCTextEncoder):
     def __init__(self, lexicon: dict[str, Pronunciation] | None = None) -> None:
         self.vocab = ["", *PHONEMES, " "]
         self._token_of = {phoneme: token for token, phoneme in enumerate(self.vocab)}
-        self._lexicon = lexicon or {}  # the most frequent first
-        self._said: dict[str, Pronunciation] = {}  # words that were asked for besides
-        self._word_of: dict[str, str] = {}
-        self._read_lexicon()
+        self._use(lexicon or {})
 
-    def _read_lexicon(self) -> None:
-        self._word_of = {"".join(said): word for word, said in reversed(self._lexicon.items())}
+    def _use(self, lexicon: dict[str, Pronunciation]) -> None:
+        self._lexicon = lexicon  # of the training transcripts, the most frequent first
+        self._word_of = {"".join(said): word for word, said in reversed(lexicon.items())}
+        self._said = REDUCED | lexicon  # and of every word that was asked for since
 
     def fit(self, texts: Iterable[str]) -> PhonemeCTCTextEncoder:
         """Looks up the words of the training transcripts, and which of them are frequent."""
         count = Counter(word for text in texts for word in normalize_text(text).split())
         words = sorted(count, key=lambda word: (-count[word], word))
-        self._lexicon = dict(zip(words, self._pronounce(words)))
-        self._read_lexicon()
+        self._use(dict(zip(words, self._pronounce(words))))
         return self
 
     def _pronounce(self, words: Sequence[str]) -> list[Pronunciation]:
         """How each word is said; a new one goes through eSpeak NG."""
-        known = REDUCED | self._lexicon | self._said
-        new = [word for word in dict.fromkeys(words) if word not in known]
-        self._said |= zip(new, map(simplified, EspeakSynthesizer().phonemes(new) if new else []))
-        known |= self._said
-        return [known[word] for word in words]
+        new = [word for word in dict.fromkeys(words) if word not in self._said]
+        if new:
+            self._said.update(zip(new, map(simplified, EspeakSynthesizer().phonemes(new))))
+        return [self._said[word] for word in words]
 
     def spell(self, words: Sequence[str]) -> list[str]:
         return ["".join(said) for said in self._pronounce(words)]
