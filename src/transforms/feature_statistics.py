@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from src.transforms.log_mel import LogMel
+from src.transforms.normalize_features import MIN_VARIANCE
 from src.utils.audio_stream import chunks
 from src.utils.masking import length_mask
 
@@ -56,4 +57,4 @@ class FeatureStatistics:
     def normalize(self, features: Tensor, feature_length: Tensor) -> Tensor:
         """features [B, F, M], feature_length [B] -> [B, F, M], padding 0."""
         valid = length_mask(feature_length, features.shape[1])[..., None]
-        return (features - self.mean) * valid * (self.variance + 1e-5).rsqrt()
+        return (features - self.mean) * valid * self.variance.clamp_min(MIN_VARIANCE).rsqrt()

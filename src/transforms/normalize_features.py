@@ -8,13 +8,18 @@ from torch import Tensor
 from src.utils.masking import length_mask
 
 
+# In squared nats: a band whose level varies by less than 4 dB carries no speech, only what rounding
+# made of silence, or of what a telephone or an MP3 cut off; it is not made as loud as the others.
+MIN_VARIANCE = 1.0
+
+
 def normalize_features(features: Tensor, feature_length: Tensor) -> Tensor:
     """Each band of each utterance to mean 0 and variance 1 over its own frames; padding to 0.
 
     features [B, F, M], feature_length [B] -> [B, F, M].
 
     The mean is summed in float64: in a band of digital silence that is the band itself, and what is
-    left is 0; of a rounding error the normalisation would make 300 times as much.
+    left is 0. Variances count as `MIN_VARIANCE` at least.
     """
     valid = length_mask(feature_length, features.shape[1])[..., None]
     count = feature_length[:, None, None].clamp_min(1)
@@ -22,4 +27,4 @@ def normalize_features(features: Tensor, feature_length: Tensor) -> Tensor:
     mean = (total / count).to(features.dtype)
     centred = (features - mean) * valid
     variance = centred.square().sum(dim=1, keepdim=True) / count
-    return centred * (variance + 1e-5).rsqrt()
+    return centred * variance.clamp_min(MIN_VARIANCE).rsqrt()
