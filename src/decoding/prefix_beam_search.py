@@ -27,11 +27,18 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from src.decoding.heap import heap_of_tokens, sift_down, sift_up
 from src.decoding.ngram_lm import LMArrays, lookup
+from src.decoding.prefix_words import (
+    ROOT,
+    WordScoring,
+    end_word,
+    extend,
+    word_end,
+    word_end_of_choice,
+)
+from src.decoding.recombination import heard, power_of_two, recombine
 from src.decoding.token_table import TokenTable
-from src.decoding.word_trie import step
-
-ROOT = 0
 
 
 class Pruning(NamedTuple):
@@ -50,36 +57,6 @@ class Pruning(NamedTuple):
     token_floor: float
     blank_skip: float
     recombine: bool
-
-
-class WordScoring(NamedTuple):
-    """What a word is worth; see `BeamSearchDecoder`.
-
-    Attributes:
-        active: words are scored at all.
-        closed: only words of the trie.
-        with_lm: there is a language model (otherwise only `bonus` counts).
-        alpha, unknown_score: weight of the LM; added to an unknown word's ln P.
-        beta: for every word.
-        bonus: float32, beside `beta`, for each word id of the trie.
-        alike: int32, for each word id the next that is spelt alike, -1 after the last.
-        end_bound, start_bound: no token that ends a word adds more, nor one that starts a word.
-        start_state, unknown_id, end_id: of the LM.
-    """
-
-    active: bool
-    closed: bool
-    with_lm: bool
-    alpha: float
-    unknown_score: float
-    beta: float
-    bonus: np.ndarray
-    alike: np.ndarray
-    end_bound: float
-    start_bound: float
-    start_state: int
-    unknown_id: int
-    end_id: int
 
 
 # A prefix. `lm` and `bonus` are of its finished words, `ahead` is the look-ahead of the unfinished
@@ -117,103 +94,6 @@ def log_add(a: float, b: float) -> float:
     return a + log1p(exp(b - a))
 
 
-@njit(inline="always")
-def unknown_word(tree: np.ndarray, node: int, lm: LMArrays, words: WordScoring) -> float:
-    """What an unknown word adds to the LM's part after the finished words of `node`."""
-    if np.isnan(tree[node].unknown):
-        tree[node].unknown = 0.0
-        if words.with_lm:
-            log_prob, _ = lookup(lm, tree[node].state, words.unknown_id)
-            tree[node].unknown = words.alpha * (log_prob + words.unknown_score)
-    return tree[node].unknown
-
-
-@njit(nogil=True, cache=True)
-def word_end(
-    tree: np.ndarray, node: int, word: int, lm: LMArrays, words: WordScoring
-) -> tuple[float, float, int]:
-    """What ending the node's open word as `word` (-1: unknown) adds to the parts of the LM and the
-    bonus, and the LM's state after it."""
-    bonus = words.beta + (words.bonus[word] if word >= 0 else 0.0)
-    if word < 0 and words.closed:
-        return -inf, bonus, tree[node].state
-    if not words.with_lm:
-        return 0.0, bonus, tree[node].state
-    known = 0 <= word < lm.row_start[1] and word != words.unknown_id
-    log_prob, state = lookup(lm, tree[node].state, word if known else words.unknown_id)
-    return words.alpha * (log_prob + (0.0 if known else words.unknown_score)), bonus, state
-
-
-@njit(nogil=True, cache=True)
-def end_word(
-    tree: np.ndarray, node: int, lm: LMArrays, trie: np.ndarray, words: WordScoring
-) -> None:
-    """Fills `end_lm`, `end_bonus` and `end_state` of a node, with the first of words alike."""
-    tree[node].ended = True
-    place = tree[node].place
-    end = (0.0, 0.0, np.int64(tree[node].state))
-    if place != ROOT and words.active:  # a word is open
-        end = word_end(tree, node, trie[place].word if place > 0 else -1, lm, words)
-    tree[node].end_lm, tree[node].end_bonus, tree[node].end_state = end
-
-
-@njit(nogil=True, cache=True)
-def word_end_of_choice(
-    tree: np.ndarray, node: int, choice: int, lm: LMArrays, trie: np.ndarray, words: WordScoring
-) -> tuple[float, float, int | np.int64]:
-    """`word_end` with the word that is `choice` (1: the second) among those that are spelt alike;
-    -inf if there is none."""
-    place = tree[node].place
-    word = np.int64(trie[place].word) if place > 0 else np.int64(-1)
-    while choice > 0 and word >= 0:
-        word = np.int64(words.alike[word])
-        choice -= 1
-    if word < 0:
-        return -inf, 0.0, np.int64(tree[node].state)
-    return word_end(tree, node, word, lm, words)
-
-
-@njit(inline="always")
-def extend(
-    tree: np.ndarray,
-    node: int,
-    token: int,
-    tokens: TokenTable,
-    lm: LMArrays,
-    trie: np.ndarray,
-    words: WordScoring,
-) -> tuple[float, int, float]:
-    """(rank, trie place, look-ahead) of `node` + `token`; the rank is -inf if it is ruled out."""
-    rank, place = tree[node].lm + tree[node].bonus, tree[node].place
-    fresh_state = False
-    if tokens.boundary[token]:
-        if not tree[node].ended:
-            end_word(tree, node, lm, trie, words)
-        if tokens.choice[token] > 0:
-            choice = tokens.choice[token]
-            end_lm, end_bonus, _ = word_end_of_choice(tree, node, choice, lm, trie, words)
-            return rank + end_lm + end_bonus, ROOT, 0.0
-        rank += tree[node].end_lm + tree[node].end_bonus
-        place = ROOT
-        fresh_state = tree[node].end_state != tree[node].state
-    for index in range(tokens.first_char[token], tokens.first_char[token + 1]):
-        place = step(trie, place, tokens.chars[index])
-    if place == ROOT:
-        return rank, place, 0.0
-    if place > 0:
-        ahead = float(trie[place].best)
-    elif words.closed:
-        return -inf, place, 0.0
-    elif not words.with_lm:
-        ahead = words.beta
-    elif fresh_state:  # an unknown word begins: rare enough to look it up each time
-        log_prob, _ = lookup(lm, tree[node].end_state, words.unknown_id)
-        ahead = words.beta + words.alpha * (log_prob + words.unknown_score)
-    else:
-        ahead = words.beta + unknown_word(tree, node, lm, words)
-    return rank + ahead, place, ahead
-
-
 @njit(nogil=True, cache=True)
 def child_of(
     tree: np.ndarray,
@@ -222,10 +102,8 @@ def child_of(
     token: int,
     place: int,
     ahead: float,
-    tokens: TokenTable,
-    lm: LMArrays,
-    trie: np.ndarray,
-    words: WordScoring,
+    boundary: bool,
+    end: tuple[float, float, int],
 ) -> int:
     """The node of `node` + `token`, made as node `size` if there is none yet."""
     child = tree[node].first_child
@@ -243,143 +121,11 @@ def child_of(
         parent.state,
         parent.unknown,
     )
-    if words.active and tokens.boundary[token]:
-        end = (parent.end_lm, parent.end_bonus, np.int64(parent.end_state))
-        if tokens.choice[token] > 0:
-            end = word_end_of_choice(tree, node, tokens.choice[token], lm, trie, words)
+    if boundary:
         new.lm += end[0]
         new.bonus += end[1]
         new.state, new.unknown = end[2], np.nan
     return size
-
-
-@njit(nogil=True, cache=True)
-def sift_down(heap: np.ndarray, score: np.ndarray, size: int, at: int) -> None:
-    """Restores the order of a heap, the lowest score on top, after what is at `at` changed."""
-    changed = heap[at]
-    while True:
-        below = 2 * at + 1
-        if below >= size:
-            break
-        if below + 1 < size and score[heap[below + 1]] < score[heap[below]]:
-            below += 1
-        if score[heap[below]] >= score[changed]:
-            break
-        heap[at] = heap[below]
-        at = below
-    heap[at] = changed
-
-
-@njit(nogil=True, cache=True)
-def sift_up(heap: np.ndarray, score: np.ndarray, at: int) -> None:
-    """Restores the heap's order after a candidate was put at its end, `at`."""
-    added = heap[at]
-    while at > 0 and score[heap[(at - 1) // 2]] > score[added]:
-        heap[at] = heap[(at - 1) // 2]
-        at = (at - 1) // 2
-    heap[at] = added
-
-
-@njit(nogil=True, cache=True)
-def heap_of_tokens(
-    row: np.ndarray, blank: int, floor: float, heap: np.ndarray, cost: np.ndarray
-) -> int:
-    """Makes a heap of the tokens of at least `floor`, the most probable on top; their number."""
-    size = 0
-    for token in range(row.shape[0]):
-        cost[token] = -row[token]
-        if token != blank and row[token] >= floor and row[token] > -inf:
-            heap[size] = token
-            size += 1
-    for at in range(size // 2 - 1, -1, -1):
-        sift_down(heap, cost, size, at)
-    return size
-
-
-@njit(inline="always")
-def power_of_two(at_least: int) -> int:
-    size = 1
-    while size < at_least:
-        size *= 2
-    return size
-
-
-@njit(inline="always")
-def heard(tree: np.ndarray, node: int, sound: np.ndarray) -> int:
-    """The sound of the node's last token, -1 for the root."""
-    token = tree[node].token
-    return sound[token] if token >= 0 else -1
-
-
-@njit(inline="always")
-def from_parent(
-    tree: np.ndarray, node: int, sound: np.ndarray, p_blank: np.ndarray, total: np.ndarray
-) -> float:
-    """ln P of the alignments that the node's last token extends, if its parent is in the beam."""
-    parent = tree[node].parent
-    if parent < 0 or tree[parent].slot < 0:
-        return -inf
-    slot = tree[parent].slot
-    repeats = heard(tree, parent, sound) == heard(tree, node, sound)
-    return p_blank[slot] if repeats else total[slot]
-
-
-@njit(nogil=True, cache=True)
-def recombine(
-    tree: np.ndarray,
-    node: np.ndarray,
-    sound: np.ndarray,
-    p_blank: np.ndarray,
-    p_token: np.ndarray,
-    total: np.ndarray,
-    n: int,
-    inflow: np.ndarray,
-    first_alike: np.ndarray,
-    alike: np.ndarray,
-) -> int:
-    """Drops, of n prefixes with one last token, LM state and unfinished word, those that another
-    one beats in both probabilities and in what their parents may still add to them; the number
-    that is left.
-
-    Whatever is appended adds the same to all of them. Room to work in: `inflow` and `alike` (the
-    next prefix in the bucket) for each prefix, `first_alike` for a power of two of buckets.
-    """
-    first_alike[:] = -1
-    for k in range(n):
-        inflow[k] = from_parent(tree, node[k], sound, p_blank, total)
-    for k in range(n):
-        prefix = tree[node[k]]
-        rank = prefix.lm + prefix.bonus
-        last = heard(tree, node[k], sound)
-        key = (prefix.state * 31 + prefix.place) * 31 + last
-        bucket = key & (len(first_alike) - 1)
-        other = first_alike[bucket]
-        alike[k], first_alike[bucket] = other, k
-        while other >= 0:
-            rival = tree[node[other]]
-            if (
-                rival.slot >= 0  # not dropped
-                and rival.state == prefix.state
-                and rival.place == prefix.place
-                and heard(tree, node[other], sound) == last
-            ):
-                ahead = rival.lm + rival.bonus - rank
-                blank_ahead = ahead + p_blank[other] - p_blank[k]
-                token_ahead = ahead + p_token[other] - p_token[k]
-                inflow_ahead = ahead + inflow[other] - inflow[k]
-                if not (blank_ahead < 0 or token_ahead < 0 or inflow_ahead < 0):
-                    prefix.slot = -1
-                    break
-                if not (blank_ahead > 0 or token_ahead > 0 or inflow_ahead > 0):
-                    rival.slot = -1
-            other = alike[other]
-    left = 0
-    for k in range(n):
-        if tree[node[k]].slot >= 0:
-            node[left], p_blank[left], p_token[left] = node[k], p_blank[k], p_token[k]
-            total[left] = total[k]
-            left += 1
-    return left
 
 
 @njit(nogil=True, cache=True)
@@ -479,6 +225,7 @@ def prefix_beam_search(
         for k in range(n - 1, -1, -1):  # roughly the best first
             parent = node[k]
             bound = max(within[k], words.end_bound)
+            last = heard(tree, parent, sound)
             index = 0
             while index < n_ordered + n_waiting:
                 if index == n_ordered:
@@ -495,8 +242,7 @@ def prefix_beam_search(
                     break
                 if met[k, token] == t or (not tokens.boundary[token] and reach + within[k] < limit):
                     continue
-                repeats = sound[token] == heard(tree, parent, sound)
-                p = (p_blank[k] if repeats else total[k]) + row[token]
+                p = (p_blank[k] if sound[token] == last else total[k]) + row[token]
                 rank, place, ahead = base[k], ROOT, 0.0
                 if words.active:
                     rank, place, ahead = extend(tree, parent, token, tokens, lm, trie, words)
@@ -533,9 +279,12 @@ def prefix_beam_search(
                 next_total[kept] = stay[at]
             else:
                 parent, token = node[source[at]], token_of[at]
+                boundary = words.active and tokens.boundary[token]
+                end = (tree[parent].end_lm, tree[parent].end_bonus, np.int64(tree[parent].end_state))
+                if boundary and tokens.choice[token] > 0:
+                    end = word_end_of_choice(tree, parent, tokens.choice[token], lm, trie, words)
                 place, ahead = place_of[at], ahead_of[at]
-                scored_by = (tokens, lm, trie, words)
-                child = child_of(tree, size, parent, token, place, ahead, *scored_by)
+                child = child_of(tree, size, parent, token, place, ahead, boundary, end)
                 if child == size:
                     size += 1
                 next_node[kept] = child

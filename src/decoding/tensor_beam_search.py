@@ -23,7 +23,8 @@ import torch
 from torch import Tensor
 
 from src.decoding.ngram_lm import NGramLM
-from src.decoding.prefix_beam_search import Pruning, WordScoring
+from src.decoding.prefix_beam_search import Pruning
+from src.decoding.prefix_words import WordScoring
 from src.decoding.tensor_word_scoring import (
     HASH_FACTOR,
     PrefixWords,

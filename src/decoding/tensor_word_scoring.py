@@ -21,7 +21,7 @@ from torch import Tensor
 
 from src.decoding.ngram_lm import NGramLM
 from src.decoding.ngram_lm_tensor import TorchLM
-from src.decoding.prefix_beam_search import WordScoring
+from src.decoding.prefix_words import WordScoring
 from src.decoding.token_table import TokenTable
 from src.decoding.word_trie import TrieArrays
 

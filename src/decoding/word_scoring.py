@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from src.decoding.ngram_lm import LMArrays, NGramLM
-from src.decoding.prefix_beam_search import WordScoring
+from src.decoding.prefix_words import WordScoring
 from src.decoding.word_trie import MAX_ALPHABET, TrieArrays, build_word_trie
 from src.utils.errors import UserError
 

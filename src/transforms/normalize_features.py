@@ -7,7 +7,6 @@ from torch import Tensor
 
 from src.utils.masking import length_mask
 
-
 # In squared nats: a band whose level varies by less than 4 dB carries no speech, only what rounding
 # made of silence, or of what a telephone or an MP3 cut off; it is not made as loud as the others.
 MIN_VARIANCE = 1.0
