@@ -280,7 +280,8 @@ def prefix_beam_search(
             else:
                 parent, token = node[source[at]], token_of[at]
                 boundary = words.active and tokens.boundary[token]
-                end = (tree[parent].end_lm, tree[parent].end_bonus, np.int64(tree[parent].end_state))
+                ended = tree[parent]
+                end = (ended.end_lm, ended.end_bonus, np.int64(ended.end_state))
                 if boundary and tokens.choice[token] > 0:
                     end = word_end_of_choice(tree, parent, tokens.choice[token], lm, trie, words)
                 place, ahead = place_of[at], ahead_of[at]
