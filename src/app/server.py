@@ -36,14 +36,17 @@ from src.app.upload import received
 logger = logging.getLogger(__name__)
 
 PAGE = Path(__file__).parent / "page"
+LOOK = Path(__file__).parents[1] / "report"  # the report's, so that both look alike
 ASSETS = {
-    "": ("index.html", "text/html"),
-    "page.css": ("page.css", "text/css"),
-    "page.js": ("page.js", "text/javascript"),
-    "waveform.js": ("waveform.js", "text/javascript"),
-    "changes.js": ("changes.js", "text/javascript"),
-    "microphone.js": ("microphone.js", "text/javascript"),
-    "worklet.js": ("worklet.js", "text/javascript"),
+    "": (PAGE / "index.html", "text/html"),
+    "theme.css": (LOOK / "theme.css", "text/css"),
+    "theme.js": (LOOK / "theme.js", "text/javascript"),
+    "page.css": (PAGE / "page.css", "text/css"),
+    "page.js": (PAGE / "page.js", "text/javascript"),
+    "waveform.js": (PAGE / "waveform.js", "text/javascript"),
+    "changes.js": (PAGE / "changes.js", "text/javascript"),
+    "microphone.js": (PAGE / "microphone.js", "text/javascript"),
+    "worklet.js": (PAGE / "worklet.js", "text/javascript"),
 }
 Answer = TypeVar("Answer")
 
@@ -87,8 +90,8 @@ def create_app(service: Service) -> FastAPI:
         return _sentence(500, "Something went wrong on the server; its log has more.")
 
     async def page(request: Request) -> Response:
-        name, kind = ASSETS[request.url.path.removeprefix("/")]
-        return FileResponse(PAGE / name, media_type=kind)
+        file, kind = ASSETS[request.url.path.removeprefix("/")]
+        return FileResponse(file, media_type=kind)
 
     for path in ASSETS:
         app.get(f"/{path}")(page)

@@ -420,16 +420,6 @@ const turn = (pages) => { state.page += pages; show(); $("table").scrollIntoView
 $("previous").addEventListener("click", () => turn(-1));
 $("next").addEventListener("click", () => turn(1));
 
-let dark = matchMedia("(prefers-color-scheme: dark)").matches;
-function theme(choice) {
-  dark = choice;
-  document.documentElement.style.colorScheme = dark ? "dark" : "light";
-  $("theme").textContent = dark ? "Light" : "Dark";
-  $("theme").setAttribute("aria-label", dark ? "Light colours" : "Dark colours");
-}
-theme(dark);
-$("theme").addEventListener("click", () => theme(!dark));
-
 drawHead();
 if (have("wer")) {
   fit(1 + Boolean(data.confusions) + Boolean(data.calibration));

@@ -25,6 +25,7 @@ from src.report.rows import Row, make_row
 from src.utils.atomic_file import write_text_atomically
 from src.utils.errors import UserError
 
+PARTS = ("theme", "report")
 _HERE = Path(__file__).parent
 
 
@@ -102,7 +103,8 @@ def _rounded(value: float | None) -> float | None:
 
 def _page(title: str, data: dict[str, Any]) -> str:
     style, script = (
-        (_HERE / name).read_text(encoding="utf-8") for name in ("report.css", "report.js")
+        "".join((_HERE / f"{part}.{kind}").read_text(encoding="utf-8") for part in PARTS)
+        for kind in ("css", "js")
     )
     # Within <script> only `</script` and `<!--` mean anything; without `<` there is neither.
     # Escapes for all that is not ASCII also carry file names that are not valid UTF-8.

@@ -132,7 +132,7 @@ def test_the_page_is_whole_and_sealed(server):
     linked = re.findall(r'(?:href|src)="(?!data:)([^"]+)"', response.text)
     scripts = server.client.get("/page.js").text
     linked += [*re.findall(r'from "\./([^"]+)"', scripts), "worklet.js"]
-    assert len(linked) == 6
+    assert len(linked) == 8
     for name in linked:
         answer = server.client.get(f"/{name}")
         assert answer.status_code == 200, name

@@ -299,16 +299,7 @@ $("copy").addEventListener("click", async () => {
   setTimeout(() => { $("copy").textContent = "Copy text"; }, 1500);
 });
 
-let dark = matchMedia("(prefers-color-scheme: dark)").matches;
-function theme(choice) {
-  dark = choice;
-  document.documentElement.style.colorScheme = dark ? "dark" : "light";
-  $("theme").textContent = dark ? "Light" : "Dark";
-  $("theme").setAttribute("aria-label", dark ? "Light colours" : "Dark colours");
-  waveform.draw();
-}
-theme(dark);
-$("theme").addEventListener("click", () => theme(!dark));
+document.addEventListener("theme", () => waveform.draw());
 
 try {
   model = await ask("api/model");
