@@ -29,7 +29,7 @@ def log_probs_of(
     """A recogniser's log-probabilities of a corpus in LibriSpeech's layout.
 
     Kept in `~/.cache/asr/log_probs` under a hash of the paths, sizes and times of the weights and
-    the recordings.
+    the recordings, and of the code that makes features and runs the model.
 
     Args:
         run: as `load_pretrained` takes it: a run folder, a checkpoint, hf://USER/REPO.
@@ -65,7 +65,11 @@ def log_probs_of(
 def _key(checkpoint: Path, dataset: BaseDataset) -> str:
     files = [checkpoint / WEIGHTS, *(Path(row["path"]) for row in dataset.index)]
     seen = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime) for file in files]
-    return hashlib.sha256(json.dumps(seen).encode()).hexdigest()[:16]
+    digest = hashlib.sha256(json.dumps(seen).encode())
+    for package in ("model", "transforms"):
+        for code in sorted((Path(__file__).parents[1] / package).rglob("*.py")):
+            digest.update(code.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 @torch.inference_mode()
