@@ -6,7 +6,10 @@ import torch
 from torch import Tensor, nn
 from torchaudio.transforms import MelSpectrogram
 
-FLOOR = 2.0**-24  # the power of rounding noise in 16-bit audio; it keeps digital silence finite
+# Added to every band's power: 15 dB above the rounding noise of 16 bits, about -86 dBFS. It keeps
+# digital silence finite and hides what codecs and rounding, the transform's own too, make of bands
+# without sound.
+FLOOR = 2.0**-19
 
 
 class LogMel(nn.Module):
