@@ -6,6 +6,7 @@ import torch
 
 from src.transforms import LogMel, Transforms, normalize_features
 from src.transforms.convolutional_log_mel import ConvolutionalLogMel
+from src.utils.audio import read_audio
 
 
 def tone(frequency, seconds, rate=16000):
@@ -99,3 +100,16 @@ def test_convolutions_are_a_log_mel_too(options):
         found, same = ConvolutionalLogMel(log_mel)(batch, length)
         assert torch.equal(frames, same)
         torch.testing.assert_close(found, expected, atol=2e-3, rtol=0)
+
+
+def test_convolutions_hear_real_speech_as_the_transform_does(shared_data):
+    """Lossy recordings have bands without sound, which normalisation must not make loud."""
+    log_mel = LogMel()
+    convolutional = ConvolutionalLogMel(log_mel)
+    for file in sorted((shared_data / "LibriSpeech" / "dev-clean-part").rglob("*.mp3"))[::150]:
+        audio = read_audio(file, 16000)[None]
+        length = torch.tensor([audio.shape[1]])
+        heard, found = (
+            normalize_features(*features(audio, length)) for features in (log_mel, convolutional)
+        )
+        torch.testing.assert_close(found, heard, atol=2e-3, rtol=0)
