@@ -18,6 +18,9 @@ _TYPES: dict[str, type[CTCTextEncoder]] = {
 }
 
 
+FILES = ("text_encoder.json", "sentencepiece.model", "lexicon.txt")  # that encoders are kept in
+
+
 def load_text_encoder(folder: str | Path) -> CTCTextEncoder:
     """The encoder that `save` wrote into `folder`, never retrained."""
     try:
@@ -32,6 +35,7 @@ def load_text_encoder(folder: str | Path) -> CTCTextEncoder:
 
 __all__ = [
     "ALPHABET",
+    "FILES",
     "CTCTextEncoder",
     "PhonemeCTCTextEncoder",
     "SentencePieceCTCTextEncoder",

@@ -85,5 +85,7 @@ class PhonemeCTCTextEncoder(CTCTextEncoder):
     @classmethod
     def load(cls, folder: str | Path) -> PhonemeCTCTextEncoder:
         lines = (Path(folder) / "lexicon.txt").read_text(encoding="utf-8").splitlines()
-        entries = (line.split() for line in lines)
-        return cls({word: tuple(said) for word, *said in entries})
+        lexicon = {word: tuple(said) for word, *said in map(str.split, lines)}
+        if wrong := {phoneme for said in lexicon.values() for phoneme in said} - set(PHONEMES):
+            raise ValueError(f"{min(wrong)!r} in lexicon.txt is no phoneme")
+        return cls(lexicon)

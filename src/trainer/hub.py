@@ -10,12 +10,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from src.text_encoder import FILES
 from src.trainer.checkpoint import MANIFEST, WEIGHTS, damage
 from src.trainer.run_folder import CONFIG
 from src.utils.errors import UserError
 
 SCHEME = "hf://"
-ENCODER_FILES = ("text_encoder/text_encoder.json", "text_encoder/sentencepiece.model")
+ENCODER_FILES = tuple(f"text_encoder/{name}" for name in FILES)
 NEEDED = (CONFIG, WEIGHTS, MANIFEST, *ENCODER_FILES)  # by name: a pattern would let others in
 
 REPO = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from src.decoding import ArgmaxDecoder
 from src.decoding.flashlight_decoder import FlashlightDecoder
 from src.decoding.pyctcdecode_decoder import PyctcdecodeDecoder
-from src.text_encoder import PhonemeCTCTextEncoder, load_text_encoder
+from src.text_encoder import FILES, PhonemeCTCTextEncoder, load_text_encoder
 from src.text_encoder.phonemes import PHONEMES, simplified
 from src.utils.errors import UserError
 
@@ -61,6 +61,19 @@ def test_kept_in_a_folder_and_for_other_processes(encoder, tmp_path):
         assert other.vocab == encoder.vocab
         assert other.encode(text) == encoder.encode(text)
         assert other.decode(other.encode(text)) == encoder.decode(encoder.encode(text))
+
+
+def test_what_is_kept_is_what_the_hub_carries(encoder, tmp_path):
+    encoder.save(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} < set(FILES)
+
+
+@pytest.mark.parametrize("lexicon", ["two t x\n", "\n", "two t \udcff\n"])
+def test_a_damaged_lexicon_is_refused(encoder, tmp_path, lexicon):
+    encoder.save(tmp_path)
+    (tmp_path / "lexicon.txt").write_text(lexicon, errors="surrogateescape")
+    with pytest.raises(UserError, match="no readable text encoder"):
+        load_text_encoder(tmp_path)
 
 
 def test_best_path_words_are_those_of_the_text(encoder):
