@@ -17,7 +17,7 @@ def check_spells_with_letters(text_encoder: CTCTextEncoder, decoder: str) -> Non
     if text_encoder.spell(["knight"]) != ["knight"]:
         raise UserError(
             f"decoder={decoder} knows words by their letters, and the text encoder spells with "
-            "phonemes; use beam_search_lm"
+            "phonemes; use beam_search_closed"
         )
 
 

@@ -138,6 +138,8 @@ def _vocabulary(config: dict[str, Any]) -> str:
     encoder = config.get("text_encoder") or {}
     if "vocab_size" in encoder:
         return f"{encoder['vocab_size']} SentencePiece units"
+    if str(encoder.get("_target_")).endswith("PhonemeCTCTextEncoder"):
+        return "phonemes"
     return "characters"
 
 

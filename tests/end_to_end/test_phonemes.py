@@ -30,7 +30,7 @@ def test_sounds_are_learnt_and_the_language_model_spells_them(run_command, recor
     )
     assert done.returncode == 0, done.stderr
     scored = json.loads((tmp_path / "out/summary.json").read_text())["test"]
-    assert scored["beam_search_lm"]["wer"] == scored["argmax"]["wer"] == 0.0
+    assert scored["beam_search_closed"]["wer"] == scored["argmax"]["wer"] == 0.0
     for line in (tmp_path / "out/test/transcripts.jsonl").read_text().splitlines():
         record = json.loads(line)
         assert record["text"].isascii()

@@ -89,5 +89,5 @@ def test_best_path_words_are_those_of_the_text(encoder):
 
 @pytest.mark.parametrize("decoder", [PyctcdecodeDecoder, FlashlightDecoder])
 def test_decoders_that_know_words_by_their_letters_say_so(encoder, decoder):
-    with pytest.raises(UserError, match="spells with phonemes; use beam_search_lm"):
+    with pytest.raises(UserError, match="spells with phonemes; use beam_search_closed"):
         decoder(text_encoder=encoder, frame_seconds=0.04, lm="none.arpa")

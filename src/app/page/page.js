@@ -43,6 +43,7 @@ const NAMES = {
   argmax: "Best path",
   beam_search: "Beam search",
   beam_search_lm: "Beam search with language model",
+  beam_search_closed: "Beam search, only the language model\u2019s words",
   pyctcdecode: "pyctcdecode",
   pyctcdecode_lm: "pyctcdecode with language model",
   flashlight_lm: "Flashlight with language model",
