@@ -21,11 +21,11 @@ import torchaudio
 from torch import Tensor
 
 from src.datasets.base_dataset import BaseDataset, Row
-from src.datasets.espeak import LANGUAGES, SAMPLE_RATE, EspeakSynthesizer, Voice
 from src.datasets.sentence_grammar import SPLITS, SentenceGrammar
 from src.datasets.text_sentences import TextSentences
 from src.text_encoder.normalize import normalize_text
 from src.utils.errors import UserError
+from src.utils.espeak import LANGUAGES, SAMPLE_RATE, EspeakSynthesizer, Voice
 
 # (women, men) of each split; every one of them speaks with every accent. Those of eSpeak's
 # variants are left out that are robots, whisper, overdrive, are near copies of another one here,
@@ -125,7 +125,7 @@ class SyntheticSpeechDataset(BaseDataset):
         size: utterances per epoch, before the limits.
         seed: another seed, another corpus.
         fresh_each_epoch: "train" is drawn anew by `set_epoch`; the others never are.
-        languages: accents, of `src.datasets.espeak.LANGUAGES`; every voice speaks all of them.
+        languages: accents, of `src.utils.espeak.LANGUAGES`; every voice speaks all of them.
         text: a file of sentences to speak instead of the grammar's, .txt, .gz or .xz.
         sample_rate and the limits: see `BaseDataset`.
 

@@ -18,10 +18,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from src.datasets.espeak import EspeakSynthesizer
 from src.text_encoder.ctc_text_encoder import CTCTextEncoder
 from src.text_encoder.normalize import normalize_text
 from src.text_encoder.phonemes import PHONEMES, simplified
+from src.utils.espeak import EspeakSynthesizer
 
 Pronunciation = tuple[str, ...]
 REDUCED = {"a": ("ə",)}  # said alone it is the letter's name

@@ -7,9 +7,9 @@ from collections import Counter, defaultdict
 
 import pytest
 
-from src.datasets.espeak import LANGUAGES, EspeakSynthesizer, Voice
 from src.datasets.sentence_grammar import SentenceGrammar, sentence_split
 from src.text_encoder.normalize import normalize_text
+from src.utils.espeak import LANGUAGES, EspeakSynthesizer, Voice
 
 # Well-known English homophones, some only in non-rhotic or merging accents.
 HOMOPHONES = """ad/add ail/ale air/heir aisle/isle/i'll all/awl allowed/aloud alter/altar ant/aunt

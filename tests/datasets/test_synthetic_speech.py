@@ -17,11 +17,11 @@ import torch
 from torch.utils.data import DataLoader
 
 from src.datasets.custom_dir_audio import CustomDirAudioDataset
-from src.datasets.espeak import LANGUAGES, EspeakSynthesizer, Voice
 from src.datasets.librispeech import LibriSpeechDataset
 from src.datasets.sentence_grammar import sentence_split
 from src.datasets.synthetic_speech import VARIANTS, SyntheticSpeechDataset, draw_utterance
 from src.utils.errors import UserError
+from src.utils.espeak import LANGUAGES, EspeakSynthesizer, Voice
 
 REPO = Path(__file__).resolve().parents[2]
 SCRIPT = REPO / "scripts/make_synthetic_corpus.py"

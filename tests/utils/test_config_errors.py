@@ -25,7 +25,10 @@ def main(config):
         ("optimiser=adamw", "there is no setting optimiser; did you mean optimizer?"),
         ("optimizer=adam", "there is no optimizer=adam; did you mean adamw? There are adamw, "),
         ("model=conformer_huge", "did you mean conformer_large?"),
-        ("metrics=none", "there is no metrics=none. There are argmax, beam, beam_lm."),
+        (
+            "metrics=none",
+            "there is no metrics=none. There are argmax, beam, beam_lm, beam_lm_closed.",
+        ),
         ("-cn=basline", "there is no -cn=basline; did you mean baseline? There are app, "),
         (
             "+experiment=mini_librispeech_cpu",

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src.datasets import espeak as espeak_module
-from src.datasets.espeak import LANGUAGES, SAMPLE_RATE, EspeakSynthesizer, Voice
+from src.utils import espeak as espeak_module
 from src.utils.errors import UserError
+from src.utils.espeak import LANGUAGES, SAMPLE_RATE, EspeakSynthesizer, Voice
 
 REPO = Path(__file__).resolve().parents[2]
 TEXT = "the quick brown fox jumps over the lazy dog"
@@ -87,7 +87,7 @@ def test_same_arguments_same_bits_whatever_was_said_before(espeak, voice):
 def test_same_bits_in_another_process(espeak):
     code = f"""
 import hashlib
-from src.datasets.espeak import EspeakSynthesizer, Voice
+from src.utils.espeak import EspeakSynthesizer, Voice
 espeak = EspeakSynthesizer()
 for voice in reversed({VOICES!r}):
     print(hashlib.sha256(espeak.synthesize({TEXT!r}, voice).tobytes()).hexdigest())
@@ -214,7 +214,7 @@ wheel = Path(espeakng_loader.__file__).parent
 copy = Path(shutil.copytree(wheel, {str(deep)!r} + "/espeakng_loader"))
 espeakng_loader.get_data_path = lambda: str(copy / "espeak-ng-data")
 espeakng_loader.get_library_path = lambda: str(next(copy.glob("libespeak-ng.*")))
-from src.datasets.espeak import EspeakSynthesizer, Voice
+from src.utils.espeak import EspeakSynthesizer, Voice
 print(len(EspeakSynthesizer().synthesize("hello", Voice("en-us", "m3"))))
 """
     temporary = tmp_path / "tmp"

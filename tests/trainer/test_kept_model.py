@@ -1,0 +1,49 @@
+"""The recogniser that comes with the repository, as README.md uses it."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torchaudio.functional import resample
+
+from src.datasets.espeak import SAMPLE_RATE, EspeakSynthesizer, Voice
+from src.metrics import word_errors
+from src.text_encoder import normalize_text
+from src.trainer import Transcriber
+
+MODEL = Path(__file__).parents[2] / "models" / "librispeech_12h"
+
+
+@pytest.fixture(scope="module")
+def transcriber():
+    return Transcriber.from_pretrained(
+        MODEL, decoder="beam_search_closed", lm=str(MODEL / "lm.arpa.gz")
+    )
+
+
+def test_it_is_small_and_names_nobody_s_folders():
+    assert (MODEL / "model.safetensors").stat().st_size < 30e6
+    assert sum(file.stat().st_size for file in MODEL.rglob("*") if file.is_file()) < 35e6
+    assert "/" not in {line.split(": ")[-1][:1] for line in (MODEL / "config.yaml").open()}
+
+
+def test_it_understands_a_synthesiser(transcriber):
+    text = "the captain looked at the letter for a long time before he answered"
+    spoken = EspeakSynthesizer().synthesize(text, Voice("en-us", "m1", rate=150))
+    audio = resample(torch.from_numpy(spoken), SAMPLE_RATE, 16000)
+    found = transcriber(audio, sample_rate=16000)
+    assert word_errors(text, found.text).errors <= 4
+
+
+def test_it_understands_people_whom_it_never_heard(transcriber, shared_data):
+    """The first recording of each of ten chapters."""
+    part = shared_data / "LibriSpeech" / "dev-clean-part"
+    errors = words = 0
+    for transcripts in sorted(part.rglob("*.trans.txt"))[:30:3]:
+        name, _, text = transcripts.read_text().splitlines()[0].partition(" ")
+        counts = word_errors(
+            normalize_text(text), transcriber(transcripts.parent / f"{name}.mp3").text
+        )
+        errors += counts.errors
+        words += counts.reference_length
+    assert errors / words < 0.45
