@@ -6,10 +6,10 @@ import pytest
 import torch
 from torchaudio.functional import resample
 
-from src.datasets.espeak import SAMPLE_RATE, EspeakSynthesizer, Voice
 from src.metrics import word_errors
 from src.text_encoder import normalize_text
 from src.trainer import Transcriber
+from src.utils.espeak import SAMPLE_RATE, EspeakSynthesizer, Voice
 
 MODEL = Path(__file__).parents[2] / "models" / "librispeech_12h"
 
