@@ -28,7 +28,7 @@ from src.decoding.ngram_lm import NGramLM
 from src.decoding.prefix_beam_search import Pruning, prefix_beam_search
 from src.decoding.tensor_beam_search import TensorBeamSearch
 from src.decoding.token_table import token_table, with_homophones
-from src.decoding.word_scoring import word_scoring
+from src.decoding.word_scoring import known_words, word_scoring
 from src.decoding.word_times import words_of_tokens
 from src.decoding.word_trie import as_records
 from src.text_encoder import CTCTextEncoder
@@ -105,11 +105,13 @@ class BeamSearchDecoder:
         if isinstance(lm, (str, Path)):
             lm = NGramLM.from_arpa(lm)
         self.lm = lm
-        settings = (alpha, beta, vocabulary, unknown_word_score, hotwords or {})
-        self.scoring = word_scoring(lm, alphabet, *settings, text_encoder.spell)
+        hotwords = hotwords or {}
+        words = known_words(lm, hotwords)
+        spellings = text_encoder.spell(words)
+        settings = (alpha, beta, vocabulary, unknown_word_score, hotwords)
+        self.scoring = word_scoring(lm, words, spellings, alphabet, *settings)
         self.trie = as_records(self.scoring[1])
-        known = list(dict.fromkeys([*(lm.words if lm else ()), *(hotwords or {})]))
-        self.lexicon = Lexicon(known, self.scoring[2].alike, text_encoder)
+        self.lexicon = Lexicon(words, spellings, self.scoring[2].alike, text_encoder)
         self.tokens = with_homophones(self.tokens, self.lexicon.most_alike)
         if self.lexicon.most_alike > 1:
             if backend == "tensor":

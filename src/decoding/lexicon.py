@@ -1,6 +1,7 @@
 """The words of a hypothesis, where a text encoder spells them otherwise than they are written.
 
-lexicon = Lexicon(["to", "two", "be"], np.int32([1, -1, -1]), phoneme_encoder)
+words = ["to", "two", "be"]
+lexicon = Lexicon(words, phoneme_encoder.spell(words), np.int32([1, -1, -1]), phoneme_encoder)
 lexicon.text(phoneme_encoder.encode("be to"), [0, 1])     # 'be two': the second of /tu/
 """
 
@@ -16,20 +17,23 @@ from src.text_encoder import CTCTextEncoder
 
 class Lexicon:
     """Args:
-        words: word of each id.
+        words, spellings: word of each id, and how the text encoder spells it.
         next_alike: int32 [words], the next word that is spelt like this one, -1 after the last.
-        text_encoder: spells them.
+        text_encoder: reads what is no word of these.
 
     Attributes: `differs`, whether any word is spelt otherwise than it is written; `most_alike`, how
     many words are spelt alike at most.
     """
 
     def __init__(
-        self, words: Sequence[str], next_alike: np.ndarray, text_encoder: CTCTextEncoder
+        self,
+        words: Sequence[str],
+        spellings: Sequence[str],
+        next_alike: np.ndarray,
+        text_encoder: CTCTextEncoder,
     ) -> None:
         self.text_encoder = text_encoder
-        spellings = text_encoder.spell(words)
-        self.differs = spellings != list(words)
+        self.differs = spellings != words
         self._words: dict[str, list[str]] = {}
         if self.differs:
             following = next_alike.tolist()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -25,19 +25,25 @@ for array in NO_LM:  # as an NGramLM's: numba compiles one kernel for both
     array.flags.writeable = False
 
 
+def known_words(lm: NGramLM | None, hotwords: Mapping[str, float]) -> list[str]:
+    """The word of each id: the language model's, then the hotwords that it does not know."""
+    return list(dict.fromkeys([*(lm.words if lm else ()), *hotwords]))
+
+
 def word_scoring(
     lm: NGramLM | None,
+    words: Sequence[str],
+    spellings: Sequence[str],
     alphabet: str,
     alpha: float | None,
     beta: float | None,
     vocabulary: str,
     unknown_word_score: float,
     hotwords: Mapping[str, float],
-    spell: Callable[[list[str]], list[str]] = list,
 ) -> tuple[LMArrays, TrieArrays, WordScoring]:
-    """The arrays that `prefix_beam_search` takes; see `BeamSearchDecoder` for the arguments.
+    """The arrays that `prefix_beam_search` takes; see `BeamSearchDecoder` for the other arguments.
 
-    `spell` writes words with the letters of `alphabet`.
+    `words` are the `known_words`, `spellings` how each is written with the letters of `alphabet`.
     The trie's `best` holds what the best word below a node adds to a score at the least: alpha
     times its unigram ln P, beta, its hotword's weight.
     """
@@ -56,19 +62,12 @@ def word_scoring(
     beta = DEFAULT_BETA if beta is None else float(beta)
     if alpha < 0:
         raise UserError(f"alpha={alpha} would prefer what the language model finds unlikely")
-    foreign = [
-        word
-        for word, spelling in zip(hotwords, spell(list(hotwords)))
-        if not word or not set(spelling) <= set(alphabet)
-    ]
-    if foreign:
-        raise UserError(f"hotword {foreign[0]!r} cannot be spelt with the letters {alphabet!r}")
+    for word, spelling in zip(words, spellings):
+        if word in hotwords and not (word and set(spelling) <= set(alphabet)):
+            raise UserError(f"hotword {word!r} cannot be spelt with the letters {alphabet!r}")
 
-    words = [] if lm is None else list(lm.words)
-    weight = dict(hotwords)
-    bonus = np.array([weight.pop(word, 0.0) for word in words] + list(weight.values()))
-    words += weight  # hotwords that the LM does not know
-    n_known = len(words) - len(weight)
+    bonus = np.array([hotwords.get(word, 0.0) for word in words])
+    n_known = 0 if lm is None else len(lm.words)
     unigram = np.zeros(len(words))
     arrays = LMArrays(*NO_LM)
     state = unknown = end = 0
@@ -82,12 +81,8 @@ def word_scoring(
             f"the text encoder spells with {len(alphabet)} characters; words can be scored with "
             f"{MAX_ALPHABET} at most: leave out lm and hotwords"
         )
-    spellings = spell(words)
     trie, alike = build_word_trie(
-        words,
-        score.astype(np.float32),
-        alphabet if words else "",
-        None if spellings == words else spellings,
+        words, score.astype(np.float32), alphabet if words else "", spellings
     )
 
     best_bonus = beta + max(0.0, float(bonus.max(initial=0.0)))

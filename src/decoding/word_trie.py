@@ -7,6 +7,7 @@ node = step(trie, 0, ALPHABET.index("a"))  # 0 is the root
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numba
@@ -46,7 +47,10 @@ def as_records(trie: TrieArrays) -> np.ndarray:
 
 
 def build_word_trie(
-    words: list[str], word_score: np.ndarray, alphabet: str, spellings: list[str] | None = None
+    words: Sequence[str],
+    word_score: np.ndarray,
+    alphabet: str,
+    spellings: Sequence[str] | None = None,
 ) -> tuple[TrieArrays, np.ndarray]:
     """Trie of the words that the alphabet can spell, without `<s>`, `</s>` and `<unk>`.
 
@@ -60,7 +64,7 @@ def build_word_trie(
         The trie, and int32 [words]: the next best word that is spelt like this one, -1 after the
         last.
     """
-    spellings = words if spellings is None else spellings
+    spellings = words if spellings is None or spellings == words else spellings
     if len(alphabet) > MAX_ALPHABET:
         raise ValueError(f"an alphabet of {len(alphabet)} characters, at most {MAX_ALPHABET} fit")
     letters = set(alphabet)

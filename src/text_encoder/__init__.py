@@ -16,9 +16,8 @@ _TYPES: dict[str, type[CTCTextEncoder]] = {
     "sentencepiece": SentencePieceCTCTextEncoder,
     "phonemes": PhonemeCTCTextEncoder,
 }
-
-
-FILES = ("text_encoder.json", "sentencepiece.model", "lexicon.txt")  # that encoders are kept in
+# what encoders are kept in
+FILES = tuple(dict.fromkeys(name for encoder in _TYPES.values() for name in encoder.files))
 
 
 def load_text_encoder(folder: str | Path) -> CTCTextEncoder:

@@ -30,6 +30,8 @@ REDUCED = {"a": ("ə",)}  # said alone it is the letter's name
 class PhonemeCTCTextEncoder(CTCTextEncoder):
     """Token 0 is the CTC blank, then one token a phoneme, and the space between words last."""
 
+    files = (*CTCTextEncoder.files, "lexicon.txt")
+
     def __init__(self, lexicon: dict[str, Pronunciation] | None = None) -> None:
         self.vocab = ["", *PHONEMES, " "]
         self._token_of = {phoneme: token for token, phoneme in enumerate(self.vocab)}
