@@ -1,6 +1,6 @@
 """A web page that writes down what is said: a microphone, or files dropped on it.
 
-python app.py                                        # the run of `make demo`
+python app.py                                        # the run of `make demo`, or models/
 python app.py from_pretrained=saved/RUN lm=LM.arpa
 python app.py host=0.0.0.0 port=8080                 # for others in the network too
 

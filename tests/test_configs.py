@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 
 from src.app.decoders import Decoders
 from src.app.settings import Settings
-from src.text_encoder import CTCTextEncoder
+from src.text_encoder import CTCTextEncoder, PhonemeCTCTextEncoder
 from src.trainer.build import build_datasets, build_trainer
 from src.trainer.config_checks import ONE_WORD_LM, check_inference, check_training
 
@@ -137,12 +137,18 @@ def test_every_file_composes_and_what_it_names_is_built(file, tmp_path, monkeypa
 def test_the_page_s_settings_are_taken_and_its_decoders_are_built(tmp_path):
     arpa = tmp_path / "lm.arpa"
     arpa.write_text(ONE_WORD_LM.lstrip())
-    settings = Settings.of(composed("app"))
-    assert settings.from_pretrained == "saved/demo"
+    settings = Settings.of(composed("app", f"save_dir={tmp_path}"))
+    assert settings.from_pretrained == "models/librispeech_12h"  # no demo was made there
+    (tmp_path / "demo").mkdir()
+    assert Settings.of(composed("app", f"save_dir={tmp_path}")).from_pretrained == str(
+        tmp_path / "demo"
+    )
     assert settings.host == "127.0.0.1"  # nobody else, unless told otherwise
     decoders = Decoders(settings.decoders, arpa, CTCTextEncoder(), 0.04)
-    assert list(decoders.usual) == settings.decoders
+    assert list(decoders.usual) == ["argmax", "beam_search", "beam_search_lm"]
     decoders.warm_up()
+    phonemes = Decoders(settings.decoders, arpa, PhonemeCTCTextEncoder(), 0.04)
+    assert list(phonemes.usual) == ["argmax", "beam_search", "beam_search_closed"]
 
 
 @pytest.mark.parametrize("file", [file for file in FILES if file.parts[0] == "hydra"], ids=str)

@@ -13,18 +13,13 @@ SHOWN = ("wer", "wer_interval", "cer", "utterances", "words")
 
 def about(pretrained: Pretrained, name: str) -> dict[str, Any]:
     """name: what the run was called on the command line."""
-    config, encoder = pretrained.config, pretrained.text_encoder
+    encoder = pretrained.text_encoder
     return {
         "name": name if name.startswith("hf://") else pretrained.run_dir.name,
         "parameters": sum(weight.numel() for weight in pretrained.model.parameters()),
-        "text_encoder": f"{len(encoder) - 1} {_units(config)}",
+        "text_encoder": f"{len(encoder) - 1} {encoder.unit}",
         "measured": measured(pretrained.run_dir / "summary.json"),
     }
-
-
-def _units(config: Any) -> str:
-    target = str(config.get("text_encoder", {}).get("_target_", ""))
-    return "subwords" if "SentencePiece" in target else "characters"
 
 
 def measured(summary: Path) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from src.app.refusal import Refusal
 from src.decoding import Hypothesis
+from src.decoding.checks import spells_with_letters
 from src.decoding.from_config import CONFIGS, build_decoder
 from src.decoding.lm_files import OFFICIAL_LMS, find_lm
 from src.decoding.ngram_lm import NGramLM
@@ -43,7 +44,8 @@ class Decoders:
 
     Args:
         names: of files in configs/decoder; those with a language model count only where there
-            is one, and the last is the one that a client gets who names none.
+            is one, and the last is the one that a client gets who names none. None: argmax, a
+            beam search without a language model, and the one with it that suits `encoder`.
         lm: an ARPA file, or None.
 
     Raises:
@@ -51,13 +53,20 @@ class Decoders:
     """
 
     def __init__(
-        self, names: Sequence[str], lm: Path | None, encoder: CTCTextEncoder, frame_seconds: float
+        self,
+        names: Sequence[str] | None,
+        lm: Path | None,
+        encoder: CTCTextEncoder,
+        frame_seconds: float,
     ) -> None:
         self.encoder, self.frame_seconds, self.lm = encoder, frame_seconds, lm
         self.usual: dict[str, Choice] = {}
         self._lm: NGramLM | None = None
         self._built: OrderedDict[Choice, Decode] = OrderedDict()
         self._lock = threading.Lock()  # Hydra composes one config at a time
+        if names is None:
+            with_lm = "beam_search_lm" if spells_with_letters(encoder) else "beam_search_closed"
+            names = ("argmax", "beam_search", with_lm)
         for name in names:
             config = self._config(name)
             if "lm" not in config:

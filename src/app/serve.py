@@ -50,8 +50,8 @@ def serve(config: DictConfig) -> None:
 def _check_run(path: str) -> None:
     if not path.startswith("hf://") and not Path(path).exists():
         raise UserError(
-            f"there is no {path}: run `make demo` first, or name a run folder by "
-            "from_pretrained=saved/RUN"
+            f"there is no {path}: name a run folder by from_pretrained=saved/RUN, or run "
+            "`make demo` and leave it out"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -11,16 +12,17 @@ from src.trainer.windows import check_windows
 from src.utils.errors import UserError
 from src.utils.signatures import check_arguments
 
+KEPT_MODEL = "models/librispeech_12h"
 OF_THE_RUN = ("save_dir", "overwrite", "seed")  # configs/run.yaml, of no use here
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Each is explained in `configs/app.yaml`."""
+    """Each is explained in `configs/app.yaml`, which has null for some that are chosen here."""
 
     from_pretrained: str
     lm: str | None
-    decoders: list[str]
+    decoders: list[str] | None
     host: str
     port: int
     max_upload_mb: float
@@ -46,6 +48,7 @@ class Settings:
         """Raises `UserError` for a misspelt name, a wrong type or an impossible value."""
         plain: Any = OmegaConf.to_container(config, resolve=True)
         values = {name: value for name, value in plain.items() if name not in OF_THE_RUN}
+        values["from_pretrained"] = values["from_pretrained"] or _usual_run(Path(plain["save_dir"]))
         check_arguments(cls, values)
         settings = cls(**values)
         settings._check()
@@ -63,7 +66,13 @@ class Settings:
                 )
         if self.port > 65535:
             raise UserError(f"port={self.port}: use 0 to 65535")
-        if not self.decoders:
+        if self.decoders == []:
             raise UserError("decoders names none: use decoders=[argmax]")
         check_windows(self.window_seconds, self.overlap_seconds)
         check_windows(self.stream_window_seconds, self.stream_overlap_seconds)
+
+
+def _usual_run(save_dir: Path) -> str:
+    """The demo's, once there is one, or the recogniser that comes with the repository."""
+    demo = save_dir / "demo"
+    return str(demo) if demo.is_dir() else KEPT_MODEL

@@ -13,8 +13,13 @@ def check_beam_size(beam_size: int) -> None:
         raise UserError(f"beam_size is {beam_size}; a beam search keeps at least 1 prefix")
 
 
+def spells_with_letters(text_encoder: CTCTextEncoder) -> bool:
+    """Whether its vocabulary's strings write words as people do; phonemes' do not."""
+    return text_encoder.spell(["knight"]) == ["knight"]
+
+
 def check_spells_with_letters(text_encoder: CTCTextEncoder, decoder: str) -> None:
-    if text_encoder.spell(["knight"]) != ["knight"]:
+    if not spells_with_letters(text_encoder):
         raise UserError(
             f"decoder={decoder} knows words by their letters, and the text encoder spells with "
             "phonemes; use beam_search_closed"

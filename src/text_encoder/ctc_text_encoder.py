@@ -22,10 +22,11 @@ class CTCTextEncoder:
     """Token 0 is the CTC blank, then one token a character of `a-z'` and space.
 
     Attributes: `vocab`, the string of each token, `""` for the blank; `word_boundary`, the
-    character that parts words inside the vocabulary's strings; `files`, the names of what `save`
-    writes.
+    character that parts words inside the vocabulary's strings; `unit`, what tokens are called;
+    `files`, the names of what `save` writes.
     """
 
+    unit = "characters"
     files: tuple[str, ...] = ("text_encoder.json",)
     blank = 0
     word_boundary = " "

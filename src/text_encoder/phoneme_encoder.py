@@ -30,6 +30,7 @@ REDUCED = {"a": ("ə",)}  # said alone it is the letter's name
 class PhonemeCTCTextEncoder(CTCTextEncoder):
     """Token 0 is the CTC blank, then one token a phoneme, and the space between words last."""
 
+    unit = "phonemes"
     files = (*CTCTextEncoder.files, "lexicon.txt")
 
     def __init__(self, lexicon: dict[str, Pronunciation] | None = None) -> None:

@@ -28,6 +28,7 @@ class SentencePieceCTCTextEncoder(CTCTextEncoder):
     letter is a required piece: the blank takes its place, so that both number tokens alike.
     """
 
+    unit = "subwords"
     files = (*CTCTextEncoder.files, "sentencepiece.model")
     word_boundary = "▁"
 

@@ -27,11 +27,11 @@ def app(*arguments, **environment):
 
 
 def test_without_a_run_it_says_how_to_get_one():
-    done = app("save_dir=nowhere")
+    done = app("from_pretrained=nowhere")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        "error: there is no nowhere/demo: run `make demo` first, or name a run folder by "
-        "from_pretrained=saved/RUN\n"
+        "error: there is no nowhere: name a run folder by from_pretrained=saved/RUN, or run "
+        "`make demo` and leave it out\n"
     )
 
 

@@ -6,9 +6,12 @@ import pytest
 import torch
 from torchaudio.functional import resample
 
-from src.metrics import word_errors
+from src.app.about import about
+from src.decoding.from_config import build_decoder
+from src.metrics import RecognitionMetrics, word_errors
 from src.text_encoder import normalize_text
-from src.trainer import Transcriber
+from src.trainer import Inferencer, Transcriber
+from src.trainer.pretrained import load_pretrained
 from src.utils.espeak import SAMPLE_RATE, EspeakSynthesizer, Voice
 
 MODEL = Path(__file__).parents[2] / "models" / "librispeech_12h"
@@ -47,3 +50,22 @@ def test_it_understands_people_whom_it_never_heard(transcriber, shared_data):
         errors += counts.errors
         words += counts.reference_length
     assert errors / words < 0.45
+
+
+def test_whoever_decodes_it_without_words_is_told(caplog, tmp_path):
+    pretrained = load_pretrained(MODEL)
+    without, with_words = (
+        {"usual": build_decoder(name, pretrained.text_encoder, 0.04, **options)}
+        for name, options in (
+            ("argmax", {}),
+            ("beam_search_closed", {"lm": str(MODEL / "lm.arpa.gz")}),
+        )
+    )
+    Inferencer(pretrained, RecognitionMetrics(with_words), tmp_path)
+    assert not caplog.text
+    Inferencer(pretrained, RecognitionMetrics(without), tmp_path)
+    assert "metrics=beam_lm_closed lm=LM.arpa" in caplog.text
+
+
+def test_the_page_names_its_units():
+    assert about(load_pretrained(MODEL), "x")["text_encoder"].endswith(" phonemes")
