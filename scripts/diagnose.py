@@ -4,7 +4,8 @@
         --train data/LibriSpeech/train-clean-5 --dev data/LibriSpeech/dev-clean --json OUT
 
 Four questions, in the order in which they are worth asking:
-    fit         argmax WER and CER of training speech: high means a longer run or a larger model
+    fit         argmax WER and CER of training speech (of phonemes their error rate, too): high
+                means a longer run or a larger model
     over-fit    the same of development speech: far above training means more data or augmentation
     language    perplexity and unknown words of the development transcripts; WER with the language
                 model; the oracle, the best of its N readings; and of the wrong readings, how many
@@ -20,6 +21,7 @@ import argparse
 import json
 import math
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +31,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from src.decoding.argmax import ArgmaxDecoder
 from src.decoding.beam_search import BeamSearchDecoder
+from src.decoding.checks import spells_with_letters
 from src.decoding.hypothesis import Hypothesis
 from src.decoding.log_prob_set import LogProbSet
 from src.decoding.ngram_lm import NGramLM
 from src.decoding.reference_score import reference_score
 from src.metrics import ErrorCounts, align_words, character_errors, error_rates, word_errors
+from src.metrics.recognition_metrics import Decoder
 from src.text_encoder import CTCTextEncoder
 from src.trainer.hub import run_path
 from src.trainer.log_probs import log_probs_of
@@ -48,9 +52,14 @@ def main() -> None:
     for split in ("train", "dev"):
         data = getattr(args, split)
         utterances, text_encoder = log_probs_of(args.run, data, args.utterances)
-        heard = argmax(utterances, text_encoder)
+        argmax = ArgmaxDecoder(text_encoder=text_encoder, frame_seconds=utterances.frame_seconds)
+        readings = decoded(utterances, argmax)
+        heard = [best.text for best, *_ in readings]
         found[split] = rates(utterances.texts, heard)
         report(f"{split:5} {data.name}, {len(utterances)} utterances, argmax", found[split])
+        if not spells_with_letters(text_encoder):
+            found[split]["ter"] = token_error_rate(utterances.texts, readings, text_encoder)
+            print(f"{text_encoder.unit}, error rate: {found[split]['ter']:.2%}")
     found["language"] = language(utterances, text_encoder, lm, args)
     found["spelling"] = spelling(utterances.texts, heard, lm)
     if args.json:
@@ -70,19 +79,35 @@ def parse_arguments() -> argparse.Namespace:
     add("--utterances", type=int, default=500, help="of each part; default: 500")
     add("--alpha", type=float, default=0.5, help="weight of the LM; default: 0.5")
     add("--beta", type=float, default=1.5, help="bonus of a word; default: 1.5")
+    add("--vocabulary", choices=("open", "closed"), default="open", help="closed: the LM's words")
     add("--beam", type=int, default=50, help="prefixes kept; default: 50")
     add("--n-best", type=int, default=20, help="readings for the oracle; default: 20")
     add("--json", metavar="OUT", type=Path, help="file to write the figures to")
     return parser.parse_args()
 
 
-def argmax(utterances: LogProbSet, text_encoder: CTCTextEncoder) -> list[str]:
-    decoder = ArgmaxDecoder(text_encoder=text_encoder, frame_seconds=utterances.frame_seconds)
+def decoded(utterances: LogProbSet, decoder: Decoder) -> list[list[Hypothesis]]:
+    """An n-best list for each utterance."""
     return [
-        n_best[0].text
+        n_best
         for log_probs, length, _ in utterances.batches(100)
         for n_best in decoder(log_probs, length)
     ]
+
+
+def token_error_rate(
+    references: list[str], readings: list[list[Hypothesis]], text_encoder: CTCTextEncoder
+) -> float:
+    """Edits between the tokens of the references and of the first readings, over the former."""
+
+    def written(tokens: Sequence[int]) -> str:
+        return " ".join(text_encoder.vocab[token].replace(" ", "|") for token in tokens)
+
+    counts = [
+        word_errors(written(text_encoder.encode(text)), written(best.tokens))
+        for text, [best, *_] in zip(references, readings)
+    ]
+    return sum(counts, ErrorCounts()).rate
 
 
 def rates(references: list[str], heard: list[str]) -> dict[str, Any]:
@@ -103,7 +128,7 @@ def language(
     utterances: LogProbSet, text_encoder: CTCTextEncoder, lm: NGramLM, args: argparse.Namespace
 ) -> dict[str, Any]:
     """Perplexity, WER with the model, oracle WER, and whose fault the wrong readings are."""
-    weights = {"lm": lm, "alpha": args.alpha, "beta": args.beta}
+    weights = {"lm": lm, "alpha": args.alpha, "beta": args.beta, "vocabulary": args.vocabulary}
     heard = n_best_lists(utterances, text_encoder, args.beam, 1, weights)
     readings = n_best_lists(utterances, text_encoder, args.beam, args.n_best, weights)
     wrong = search = 0
@@ -119,7 +144,11 @@ def language(
             search += score > best.score + 1e-3
     perplexity, unknown = lm_perplexity(lm, utterances.texts)
     first = rates(utterances.texts, [best.text for [best] in heard])
-    report(f"with the LM (alpha {args.alpha:g}, beta {args.beta:g}, beam {args.beam})", first)
+    report(
+        f"with the LM (alpha {args.alpha:g}, beta {args.beta:g}, beam {args.beam}, "
+        f"{args.vocabulary} vocabulary)",
+        first,
+    )
     print(
         f"best of {args.n_best} readings (oracle): WER {oracle.rate:.2%}; of {wrong} wrong "
         f"readings {search} score below the reference: the search lost it; for {wrong - search} "
@@ -145,11 +174,7 @@ def n_best_lists(
         n_best=n_best,
         **weights,
     )
-    return [
-        found
-        for log_probs, length, _ in utterances.batches(100)
-        for found in decoder(log_probs, length)
-    ]
+    return decoded(utterances, decoder)
 
 
 def lm_perplexity(lm: NGramLM, texts: list[str]) -> tuple[float, float]:

@@ -6,6 +6,8 @@ acoustic model or the language model prefers the wrong text (a model error), and
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -22,13 +24,19 @@ def reference_score(
     alpha: float,
     beta: float,
     unknown_word_score: float = UNKNOWN_WORD_SCORE,
+    vocabulary: str = "open",
 ) -> float:
-    """score(text) of `BeamSearchDecoder`; -inf where the frames cannot spell it.
+    """score(text) of `BeamSearchDecoder`; -inf where the frames, or the words that it may use,
+    cannot spell it.
 
     Args:
         log_probs: [T, V] of the utterance, natural logarithms.
-        lm, alpha, beta, unknown_word_score: as the decoder has them.
+        lm, alpha, beta, unknown_word_score, vocabulary: as the decoder has them.
     """
+    words = text.split()
+    unknown = sum(word not in lm for word in words)
+    if unknown and vocabulary == "closed":
+        return -math.inf
     tokens = torch.tensor([text_encoder.encode(text)])
     loss = torch.nn.functional.ctc_loss(
         log_probs.double().unsqueeze(1),
@@ -37,7 +45,5 @@ def reference_score(
         torch.tensor([tokens.shape[1]]),
         reduction="sum",
     )
-    words = text.split()
-    unknown = sum(word not in lm for word in words)
     language = sum(lm.score_sentence(words)) + unknown * unknown_word_score
     return float(-loss) + alpha * language + beta * len(words)
