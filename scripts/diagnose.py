@@ -25,6 +25,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from rapidfuzz.distance import Levenshtein
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -36,6 +37,7 @@ from src.decoding.hypothesis import Hypothesis
 from src.decoding.log_prob_set import LogProbSet
 from src.decoding.ngram_lm import NGramLM
 from src.decoding.reference_score import reference_score
+from src.decoding.token_prior import scaled_prior, without_prior
 from src.metrics import ErrorCounts, align_words, character_errors, error_rates, word_errors
 from src.metrics.recognition_metrics import Decoder
 from src.text_encoder import CTCTextEncoder
@@ -80,6 +82,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--alpha", type=float, default=0.5, help="weight of the LM; default: 0.5")
     add("--beta", type=float, default=1.5, help="bonus of a word; default: 1.5")
     add("--vocabulary", choices=("open", "closed"), default="open", help="closed: the LM's words")
+    add("--prior-scale", type=float, default=0.0, help="see BeamSearchDecoder; default: 0")
     add("--beam", type=int, default=50, help="prefixes kept; default: 50")
     add("--n-best", type=int, default=20, help="readings for the oracle; default: 20")
     add("--json", metavar="OUT", type=Path, help="file to write the figures to")
@@ -129,8 +132,10 @@ def language(
 ) -> dict[str, Any]:
     """Perplexity, WER with the model, oracle WER, and whose fault the wrong readings are."""
     weights = {"lm": lm, "alpha": args.alpha, "beta": args.beta, "vocabulary": args.vocabulary}
-    heard = n_best_lists(utterances, text_encoder, args.beam, 1, weights)
-    readings = n_best_lists(utterances, text_encoder, args.beam, args.n_best, weights)
+    options = {**weights, "prior_scale": args.prior_scale}
+    heard = n_best_lists(utterances, text_encoder, args.beam, 1, options)
+    readings = n_best_lists(utterances, text_encoder, args.beam, args.n_best, options)
+    prior = scaled_prior(text_encoder, args.prior_scale) if args.prior_scale else torch.zeros(1)
     wrong = search = 0
     oracle = ErrorCounts()
     for log_probs, text, [best], others in zip(
@@ -140,13 +145,14 @@ def language(
         oracle += min(errors, key=lambda count: count.errors)
         if best.text != text:
             wrong += 1
-            score = reference_score(text, log_probs, text_encoder, **weights)
+            searched = without_prior(log_probs, prior)
+            score = reference_score(text, searched, text_encoder, **weights)
             search += score > best.score + 1e-3
     perplexity, unknown = lm_perplexity(lm, utterances.texts)
     first = rates(utterances.texts, [best.text for [best] in heard])
     report(
-        f"with the LM (alpha {args.alpha:g}, beta {args.beta:g}, beam {args.beam}, "
-        f"{args.vocabulary} vocabulary)",
+        f"with the LM (alpha {args.alpha:g}, beta {args.beta:g}, prior {args.prior_scale:g}, "
+        f"beam {args.beam}, {args.vocabulary} vocabulary)",
         first,
     )
     print(
@@ -164,7 +170,7 @@ def n_best_lists(
     text_encoder: CTCTextEncoder,
     beam_size: int,
     n_best: int,
-    weights: dict[str, Any],
+    options: dict[str, Any],
 ) -> list[list[Hypothesis]]:
     """One reading is searched for by itself: then prefixes that go on alike are recombined."""
     decoder = BeamSearchDecoder(
@@ -172,7 +178,7 @@ def n_best_lists(
         frame_seconds=utterances.frame_seconds,
         beam_size=beam_size,
         n_best=n_best,
-        **weights,
+        **options,
     )
     return decoded(utterances, decoder)
 

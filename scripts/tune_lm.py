@@ -17,6 +17,7 @@ import csv
 import sys
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -59,6 +60,7 @@ def main() -> None:
     print(
         f"{prefix}.beam_size={args.beam[beam]} {prefix}.alpha={args.alpha[alpha]:g} "
         f"{prefix}.beta={args.beta[beta]:g}"
+        + (f" {prefix}.prior_scale={args.prior_scale:g}" if args.prior_scale else "")
     )
     for name, values, index in (("alpha", args.alpha, alpha), ("beta", args.beta, beta)):
         if len(values) > 1 and index in (0, len(values) - 1):
@@ -77,6 +79,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--alpha", type=float, nargs="+", default=np.linspace(0.1, 1.0, 10).round(2).tolist())
     add("--beta", type=float, nargs="+", default=np.linspace(-1.0, 3.0, 9).tolist())
     add("--beam", type=int, nargs="+", default=[16], help="default: 16")
+    add("--prior-scale", type=float, default=0.0, help="see BeamSearchDecoder; default: 0")
     add("--utterances", type=int, help="drawn with a fixed seed; default: all")
     add("--out", type=Path, help="folder to write to; default: RUN_DIR/tune_lm, or tune_lm")
     args = parser.parse_args()
@@ -93,7 +96,9 @@ def word_error_rate(
     utterances: LogProbSet,
     text_encoder: CTCTextEncoder,
 ) -> float:
-    options = {"lm": args.lm, "beam_size": beam, "alpha": alpha, "beta": beta}
+    options: dict[str, Any] = {"lm": args.lm, "beam_size": beam, "alpha": alpha, "beta": beta}
+    if args.prior_scale:
+        options["prior_scale"] = args.prior_scale
     decoder = build_decoder(args.decoder, text_encoder, utterances.frame_seconds, **options)
     total = ErrorCounts()
     for log_probs, length, texts in utterances.batches(100):

@@ -147,8 +147,11 @@ def test_the_page_s_settings_are_taken_and_its_decoders_are_built(tmp_path):
     decoders = Decoders(settings.decoders, arpa, CTCTextEncoder(), 0.04)
     assert list(decoders.usual) == ["argmax", "beam_search", "beam_search_lm"]
     decoders.warm_up()
-    phonemes = Decoders(settings.decoders, arpa, PhonemeCTCTextEncoder(), 0.04)
+    encoder = PhonemeCTCTextEncoder()
+    encoder.count(["hi"])
+    phonemes = Decoders(settings.decoders, arpa, encoder, 0.04)
     assert list(phonemes.usual) == ["argmax", "beam_search", "beam_search_closed"]
+    phonemes.warm_up()
 
 
 @pytest.mark.parametrize("file", [file for file in FILES if file.parts[0] == "hydra"], ids=str)

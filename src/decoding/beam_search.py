@@ -6,6 +6,10 @@ best = decoder(log_probs, log_prob_length)[0][0]     # of the first utterance
 
 score(text) = ln P_ctc(text) + sum over words of [ alpha ln P_lm(word | before) + beta ]
               + alpha ln P_lm(</s>)
+
+where, with a `prior_scale`, a frame's P(token) is first divided by P(token in a transcript) to that
+power (`token_prior`): what the model has learnt of which tokens are frequent, the language model
+knows better.
 """
 
 from __future__ import annotations
@@ -27,6 +31,7 @@ from src.decoding.lexicon import Lexicon
 from src.decoding.ngram_lm import NGramLM
 from src.decoding.prefix_beam_search import Pruning, prefix_beam_search
 from src.decoding.tensor_beam_search import TensorBeamSearch
+from src.decoding.token_prior import scaled_prior, without_prior
 from src.decoding.token_table import token_table, with_homophones
 from src.decoding.word_scoring import known_words, word_scoring
 from src.decoding.word_times import words_of_tokens
@@ -50,6 +55,7 @@ class BeamSearchDecoder:
         vocabulary: `open` allows any spelling, `closed` only the words of the LM.
         unknown_word_score: added to ln P of words that the LM does not know, before alpha.
         hotwords: word -> what it earns, in natural logarithms; works without an LM too.
+        prior_scale: power of the tokens' prior that their probabilities are divided by; 0 is none.
         token_min_logp: less probable tokens extend no prefix in that frame.
         beam_prune_logp: prefixes that are this much (a negative number) below the best go.
         blank_skip: frames whose blank has at least this probability extend no prefix.
@@ -62,9 +68,10 @@ class BeamSearchDecoder:
             once; `auto` is `tensor` for log-probs on CUDA. The results are the same. `tensor`
             cannot tell words apart that the text encoder spells alike (homophones in phonemes).
 
-    Hypotheses' `acoustic_score` is ln P_ctc, `lm_score` alpha times the LM's sum, `word_bonus` the
-    rest. Each token's frame is its place on the best path that spells the hypothesis. Where no
-    path is possible (NaN counts as impossible), the one hypothesis is empty and scores -inf.
+    Hypotheses' `acoustic_score` is ln P_ctc (after the prior, if one is divided out), `lm_score`
+    alpha times the LM's sum, `word_bonus` the rest. Each token's frame is its place on the best
+    path that spells the hypothesis. Where no path is possible (NaN counts as impossible), the one
+    hypothesis is empty and scores -inf.
     """
 
     def __init__(
@@ -78,6 +85,7 @@ class BeamSearchDecoder:
         vocabulary: str = "open",
         unknown_word_score: float = UNKNOWN_WORD_SCORE,
         hotwords: Mapping[str, float] | None = None,
+        prior_scale: float = 0.0,
         token_min_logp: float | None = None,
         beam_prune_logp: float | None = None,
         blank_skip: float | None = None,
@@ -101,6 +109,7 @@ class BeamSearchDecoder:
             inf if blank_skip is None else float(np.log(blank_skip)),
             n_best == 1 if recombine is None else recombine,
         )
+        self.prior = scaled_prior(text_encoder, prior_scale) if prior_scale else None
         self.tokens, alphabet = token_table(text_encoder)
         if isinstance(lm, (str, Path)):
             lm = NGramLM.from_arpa(lm)
@@ -130,17 +139,15 @@ class BeamSearchDecoder:
         """log_probs [B, T, V], natural logarithms, and lengths [B] -> n-best lists, best first."""
         check_vocabulary(log_probs, self.text_encoder)
         log_probs = log_probs.detach().float().nan_to_num(nan=-inf, posinf=-inf, neginf=-inf)
-        frames = log_probs.cpu()
-        utterances = [
-            frames[b, :length].numpy() for b, length in enumerate(log_prob_length.tolist())
-        ]
+        searched = log_probs if self.prior is None else without_prior(log_probs, self.prior)
+        utterances = _unpadded(log_probs, log_prob_length)
         if self.backend == "tensor" or (self.backend == "auto" and log_probs.is_cuda):
-            found = self._tensor_search(log_probs.device)(log_probs, log_prob_length)
+            found = self._tensor_search(log_probs.device)(searched, log_prob_length)
             return list(self._map(self._n_best, utterances, found))
-        return list(self._map(self._decode, utterances))
+        return list(self._map(self._decode, utterances, _unpadded(searched, log_prob_length)))
 
-    def _decode(self, log_probs: np.ndarray) -> list[Hypothesis]:
-        return self._n_best(log_probs, self._numba_search(log_probs))
+    def _decode(self, log_probs: np.ndarray, searched: np.ndarray) -> list[Hypothesis]:
+        return self._n_best(log_probs, self._numba_search(searched))
 
     def _numba_search(self, log_probs: np.ndarray) -> Found:
         settings = (self.text_encoder.blank, self.n_best, self.pruning, self.tokens)
@@ -198,3 +205,9 @@ class BeamSearchDecoder:
             frames=frame_list,
             words=words,
         )
+
+
+def _unpadded(log_probs: Tensor, log_prob_length: Tensor) -> list[np.ndarray]:
+    """[T, V] of each utterance, on the CPU."""
+    frames = log_probs.cpu()
+    return [frames[b, :length].numpy() for b, length in enumerate(log_prob_length.tolist())]

@@ -10,9 +10,11 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from src.text_encoder.normalize import ALPHABET, normalize_text
 from src.utils.errors import UserError
@@ -23,7 +25,7 @@ class CTCTextEncoder:
 
     Attributes: `vocab`, the string of each token, `""` for the blank; `word_boundary`, the
     character that parts words inside the vocabulary's strings; `unit`, what tokens are called;
-    `files`, the names of what `save` writes.
+    `files`, the names of what `save` writes; `token_counts`, see `count`, None before it.
     """
 
     unit = "characters"
@@ -32,6 +34,7 @@ class CTCTextEncoder:
     word_boundary = " "
 
     def __init__(self, alphabet: str = ALPHABET) -> None:
+        self.token_counts: list[int] | None = None
         self.vocab = ["", *alphabet]
         self._token_of = {char: token for token, char in enumerate(self.vocab)}
 
@@ -41,6 +44,16 @@ class CTCTextEncoder:
     def fit(self, texts: Iterable[str]) -> CTCTextEncoder:
         """Nothing to learn from the training transcripts: the alphabet is given."""
         return self
+
+    def count(self, texts: Iterable[str]) -> None:
+        """How often each token comes in the transcripts, with a blank between any two tokens and at
+        the ends: of them a decoder makes the tokens' prior probabilities (arXiv 1507.08240)."""
+        counts: Counter[int] = Counter()
+        for text in texts:
+            tokens = self.encode(text)
+            counts.update(tokens)
+            counts[self.blank] += len(tokens) + 1
+        self.token_counts = [counts[token] for token in range(len(self))]
 
     def spell(self, words: Sequence[str]) -> list[str]:
         """How words are written with the vocabulary's strings: as they are."""
@@ -72,12 +85,26 @@ class CTCTextEncoder:
 
     def save(self, folder: str | Path) -> None:
         """Writes all that `load_text_encoder` needs into `folder`."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        description = {"type": "characters", "alphabet": "".join(self.vocab[1:])}
-        (folder / "text_encoder.json").write_text(json.dumps(description, indent=2) + "\n")
+        self._describe(folder, {"type": "characters", "alphabet": "".join(self.vocab[1:])})
+
+    def _describe(self, folder: str | Path, description: dict[str, Any]) -> None:
+        """Writes `text_encoder.json`, with the counts if there are any."""
+        if self.token_counts is not None:
+            description = {**description, "token_counts": self.token_counts}
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        (Path(folder) / "text_encoder.json").write_text(json.dumps(description) + "\n")
 
     @classmethod
     def load(cls, folder: str | Path) -> CTCTextEncoder:
+        """What `save` wrote; an error of any kind where it is damaged: use `load_text_encoder`."""
         description = json.loads((Path(folder) / "text_encoder.json").read_text())
+        encoder = cls._described(description, Path(folder))
+        if (counts := description.get("token_counts")) is not None:
+            if len(counts) != len(encoder) or not all(type(count) is int for count in counts):
+                raise ValueError(f"token_counts are not {len(encoder)} whole numbers")
+            encoder.token_counts = counts
+        return encoder
+
+    @classmethod
+    def _described(cls, description: dict[str, Any], folder: Path) -> CTCTextEncoder:
         return cls(description["alphabet"])

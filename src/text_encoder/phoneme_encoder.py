@@ -13,10 +13,10 @@ Pronunciations are eSpeak NG's, one a word, said alone.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from src.text_encoder.ctc_text_encoder import CTCTextEncoder
 from src.text_encoder.normalize import normalize_text
@@ -34,6 +34,7 @@ class PhonemeCTCTextEncoder(CTCTextEncoder):
     files = (*CTCTextEncoder.files, "lexicon.txt")
 
     def __init__(self, lexicon: dict[str, Pronunciation] | None = None) -> None:
+        self.token_counts = None
         self.vocab = ["", *PHONEMES, " "]
         self._token_of = {phoneme: token for token, phoneme in enumerate(self.vocab)}
         self._use(lexicon or {})
@@ -79,15 +80,13 @@ class PhonemeCTCTextEncoder(CTCTextEncoder):
         return " ".join(self.read(word) for word in super().decode(tokens).split())
 
     def save(self, folder: str | Path) -> None:
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "text_encoder.json").write_text(json.dumps({"type": "phonemes"}) + "\n")
+        self._describe(folder, {"type": "phonemes"})
         lines = (f"{word} {' '.join(said)}\n" for word, said in self._lexicon.items())
-        (folder / "lexicon.txt").write_text("".join(lines), encoding="utf-8")
+        (Path(folder) / "lexicon.txt").write_text("".join(lines), encoding="utf-8")
 
     @classmethod
-    def load(cls, folder: str | Path) -> PhonemeCTCTextEncoder:
-        lines = (Path(folder) / "lexicon.txt").read_text(encoding="utf-8").splitlines()
+    def _described(cls, description: dict[str, Any], folder: Path) -> PhonemeCTCTextEncoder:
+        lines = (folder / "lexicon.txt").read_text(encoding="utf-8").splitlines()
         lexicon = {word: tuple(said) for word, *said in map(str.split, lines)}
         if wrong := {phoneme for said in lexicon.values() for phoneme in said} - set(PHONEMES):
             raise ValueError(f"{min(wrong)!r} in lexicon.txt is no phoneme")

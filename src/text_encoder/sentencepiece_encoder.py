@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import sentencepiece
 
@@ -46,6 +46,7 @@ class SentencePieceCTCTextEncoder(CTCTextEncoder):
                 f"vocab_size is {vocab_size}; the blank, the letters, the apostrophe and the space "
                 f"are {len(ALPHABET) + 1} tokens already"
             )
+        self.token_counts = None
         self.vocab_size = vocab_size
         self.model_type = model_type
         self.cache_dir = cache_dir
@@ -105,19 +106,11 @@ class SentencePieceCTCTextEncoder(CTCTextEncoder):
         return self._processor.encode(normalize_text(text))
 
     def save(self, folder: str | Path) -> None:
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        description = {
-            "type": "sentencepiece",
-            "model_type": self.model_type,
-            "vocab_size": self.vocab_size,
-        }
-        (folder / "text_encoder.json").write_text(json.dumps(description, indent=2) + "\n")
-        (folder / "sentencepiece.model").write_bytes(self._model)
+        settings = {"model_type": self.model_type, "vocab_size": self.vocab_size}
+        self._describe(folder, {"type": "sentencepiece", **settings})
+        (Path(folder) / "sentencepiece.model").write_bytes(self._model)
 
     @classmethod
-    def load(cls, folder: str | Path) -> SentencePieceCTCTextEncoder:
-        folder = Path(folder)
-        description = json.loads((folder / "text_encoder.json").read_text())
+    def _described(cls, description: dict[str, Any], folder: Path) -> SentencePieceCTCTextEncoder:
         model = (folder / "sentencepiece.model").read_bytes()
         return cls(description["vocab_size"], description["model_type"], model=model)

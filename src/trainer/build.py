@@ -104,6 +104,7 @@ def build_text_encoder(config: DictConfig, texts: list[str], run_dir: Path) -> C
         text_encoder = initial_text_encoder(config.trainer.init_from)
     else:
         text_encoder = instantiate(config.text_encoder).fit(texts)
+    text_encoder.count(texts)
     text_encoder.save(run_dir / "text_encoder")
     return text_encoder
 

@@ -194,6 +194,8 @@ def _check_parts(plain: Plain) -> None:
 
 def _check_decoders(metrics: Plain) -> None:
     """Builds the decoders of characters, with a language model of one word for a large one."""
+    text_encoder = CTCTextEncoder()
+    text_encoder.count([])
     with TemporaryDirectory() as folder:
         small = Path(folder) / "lm.arpa"
         small.write_text(ONE_WORD_LM.lstrip(), encoding="utf-8")
@@ -204,7 +206,7 @@ def _check_decoders(metrics: Plain) -> None:
                     _check_lm(lm)
                     options["lm"] = str(small)
                 build = instantiate({**decoder, **options}, _partial_=True)
-                build(text_encoder=CTCTextEncoder(), frame_seconds=0.04)
+                build(text_encoder=text_encoder, frame_seconds=0.04)
 
 
 def _check_lm(lm: str | Plain) -> None:

@@ -1,4 +1,5 @@
 import itertools
+import json
 
 import pytest
 import sentencepiece
@@ -56,6 +57,26 @@ def test_saved_and_loaded_is_the_same(encoder, tmp_path):
     assert type(loaded) is type(encoder)
     assert loaded.vocab == encoder.vocab
     assert [loaded.encode(text) for text in TEXTS] == [encoder.encode(text) for text in TEXTS]
+    assert loaded.token_counts is None
+    encoder.count(TEXTS)
+    encoder.save(tmp_path / "run")
+    assert load_text_encoder(tmp_path / "run").token_counts == encoder.token_counts
+
+
+def test_tokens_are_counted_with_blanks_between(encoder):
+    encoder.count(TEXTS[:3])
+    paths = []
+    for tokens in map(encoder.encode, TEXTS[:3]):
+        paths += [0, *(label for token in tokens for label in (token, 0))]
+    assert encoder.token_counts == [paths.count(token) for token in range(len(encoder))]
+
+
+@pytest.mark.parametrize("counts", [[1, 2], "many", [0.5] * 29, 3])
+def test_counts_of_other_tokens_are_no_readable_encoder(tmp_path, counts):
+    description = {"type": "characters", "alphabet": ALPHABET, "token_counts": counts}
+    (tmp_path / "text_encoder.json").write_text(json.dumps(description))
+    with pytest.raises(UserError, match="holds no readable text encoder"):
+        load_text_encoder(tmp_path)
 
 
 def test_sentencepiece_is_trained_once_per_content(tmp_path, monkeypatch):
