@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterable
+
 from torch import Tensor
 
 from src.text_encoder import CTCTextEncoder
 from src.utils.errors import UserError
+
+logger = logging.getLogger(__name__)
 
 
 def check_beam_size(beam_size: int) -> None:
@@ -23,6 +28,15 @@ def check_spells_with_letters(text_encoder: CTCTextEncoder, decoder: str) -> Non
         raise UserError(
             f"decoder={decoder} knows words by their letters, and the text encoder spells with "
             "phonemes; use beam_search_closed"
+        )
+
+
+def warn_of_phonemes(text_encoder: CTCTextEncoder, decoders: Iterable[object]) -> None:
+    """Says so where none of the decoders can turn into words what is not spelt with letters."""
+    if not (spells_with_letters(text_encoder) or any(getattr(d, "lm", None) for d in decoders)):
+        logger.warning(
+            "this recogniser writes phonemes, and only a language model makes words of them all: "
+            "use beam_search_closed (metrics=beam_lm_closed) with lm=LM.arpa"
         )
 
 

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from src.datasets import BaseDataset, Collate, DurationBatchSampler
 from src.datasets.tolerant import TolerantCollate, TolerantDataset
 from src.decoding import Hypothesis
-from src.decoding.checks import spells_with_letters
+from src.decoding.checks import warn_of_phonemes
 from src.metrics import RecognitionMetrics, update_summary, write_table
 from src.report import write_report
 from src.trainer.backends import AnyPretrained
@@ -65,12 +65,7 @@ class Inferencer:
         decoders: Mapping[str, Any] | None = None,
     ) -> None:
         check_formats(formats)
-        with_words = any(getattr(decoder, "lm", None) for decoder in metrics.decoders.values())
-        if not (with_words or spells_with_letters(pretrained.text_encoder)):
-            logger.warning(
-                "this recogniser writes phonemes, and no decoder here has a language model to "
-                "make words of them: metrics=beam_lm_closed lm=LM.arpa does"
-            )
+        warn_of_phonemes(pretrained.text_encoder, metrics.decoders.values())
         self.pretrained = pretrained
         self.metrics = metrics
         self.recognizer = Recognizer(

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from src.decoding.checks import warn_of_phonemes
 from src.decoding.from_config import build_decoder
 from src.trainer.backends import AnyPretrained, load_recognizer
 from src.trainer.recognizer import Recognizer
@@ -45,6 +46,7 @@ class Transcriber:
         decode = build_decoder(
             decoder, pretrained.text_encoder, pretrained.frame_seconds, **options
         )
+        warn_of_phonemes(pretrained.text_encoder, [decode])
         self.recognizer = Recognizer(
             pretrained,
             lambda log_probs, length: {decoder: decode(log_probs, length)},

@@ -64,7 +64,10 @@ def test_whoever_decodes_it_without_words_is_told(caplog, tmp_path):
     Inferencer(pretrained, RecognitionMetrics(with_words), tmp_path)
     assert not caplog.text
     Inferencer(pretrained, RecognitionMetrics(without), tmp_path)
-    assert "metrics=beam_lm_closed lm=LM.arpa" in caplog.text
+    assert "(metrics=beam_lm_closed) with lm=LM.arpa" in caplog.text
+    caplog.clear()
+    Transcriber(pretrained)
+    assert "use beam_search_closed" in caplog.text
 
 
 def test_the_page_names_its_units():
