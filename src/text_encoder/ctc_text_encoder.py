@@ -30,11 +30,11 @@ class CTCTextEncoder:
 
     unit = "characters"
     files: tuple[str, ...] = ("text_encoder.json",)
+    token_counts: list[int] | None = None
     blank = 0
     word_boundary = " "
 
     def __init__(self, alphabet: str = ALPHABET) -> None:
-        self.token_counts: list[int] | None = None
         self.vocab = ["", *alphabet]
         self._token_of = {char: token for token, char in enumerate(self.vocab)}
 

@@ -34,7 +34,6 @@ class PhonemeCTCTextEncoder(CTCTextEncoder):
     files = (*CTCTextEncoder.files, "lexicon.txt")
 
     def __init__(self, lexicon: dict[str, Pronunciation] | None = None) -> None:
-        self.token_counts = None
         self.vocab = ["", *PHONEMES, " "]
         self._token_of = {phoneme: token for token, phoneme in enumerate(self.vocab)}
         self._use(lexicon or {})

@@ -46,7 +46,6 @@ class SentencePieceCTCTextEncoder(CTCTextEncoder):
                 f"vocab_size is {vocab_size}; the blank, the letters, the apostrophe and the space "
                 f"are {len(ALPHABET) + 1} tokens already"
             )
-        self.token_counts = None
         self.vocab_size = vocab_size
         self.model_type = model_type
         self.cache_dir = cache_dir
